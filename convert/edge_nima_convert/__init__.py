@@ -1,0 +1,1 @@
+"""Checkpoint to .tflite with its card. Needs TensorFlow; what it makes does not."""

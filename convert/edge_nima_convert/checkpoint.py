@@ -1,0 +1,209 @@
+"""A trained network from any of the files it may come in, as one function from pixels to distributions."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_nima.distribution import BINS
+from edge_nima.errors import CheckpointError, printable, reason
+from edge_nima.pixels import Pixels, Preprocessing
+from edge_nima.registry import find_by_sha256
+from edge_nima_convert.network import load_keras_model, load_mobilenet_weights
+
+HDF5_SUFFIXES = (".h5", ".hdf5")
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A float network and what is known of it."""
+
+    name: str
+    call: Callable[[Any], Any]
+    """TensorFlow function: float32 (n, height, width, 3), scaled as `preprocessing` says, to (n, 10) proportions."""
+    variables: Any
+    """What owns the weights; kept alive for `call`."""
+    preprocessing: Preprocessing
+    stated: str
+    """Who says that this is the preprocessing."""
+    source: dict[str, str]
+    licence: str
+    attribution: str
+
+    def predict(self, pixels: Pixels) -> NDArray[np.float32]:
+        """The float model's opinion.
+
+        Args:
+            pixels: uint8, shape (n, height, width, 3): the model's input before scaling.
+
+        Returns:
+            float32, shape (n, 10).
+        """
+        return np.concatenate(list(self.predict_parts(pixels)))
+
+    def predict_parts(self, pixels: Pixels) -> Iterator[NDArray[np.float32]]:
+        """`predict`, a batch at a time."""
+        for start in range(0, len(pixels), BATCH):
+            x = pixels[start : start + BATCH].astype(np.float32)
+            yield np.asarray(
+                self.call(x * np.float32(self.preprocessing.scale) + np.float32(self.preprocessing.offset))
+            )
+
+
+def open_checkpoint(
+    path: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    filter: str | None = None,
+    fit: str | None = None,
+    input_range: tuple[float, float] | None = None,
+    licence: str | None = None,
+) -> Checkpoint:
+    """Open a Keras HDF5 weight file of MobileNet, a .keras file or a SavedModel folder.
+
+    A file that the registry knows brings its own preprocessing and licence. For any other, what is not stated is
+    taken to be as in idealo's training (nearest, stretch, -1..1), and `Checkpoint.stated` says so.
+
+    Args:
+        path: the checkpoint.
+        name: what the card calls it; None for the registry's name or the file's.
+        filter: resampling filter it was trained with.
+        fit: "stretch" or "crop".
+        input_range: what the pixel values 0 and 255 became in training, such as (-1, 1).
+        licence: SPDX expression of the weights.
+
+    Raises:
+        CheckpointError: not a network from one photograph to ten proportions, or a network loaded in part.
+    """
+    path = Path(path)
+    shown = printable(path)
+    if name is not None and not re.fullmatch(r"\w[\w.+-]*", name):
+        raise CheckpointError(
+            f"the name '{printable(name)}' would not do in a file name; possible: letters, digits, . + - _"
+        )
+    if not path.exists():
+        raise CheckpointError(f"no such checkpoint: '{shown}' (edge-nima models list shows what can be pulled)")
+    if path.is_dir() and not (path / "saved_model.pb").is_file():
+        raise CheckpointError(f"'{shown}' is a folder but not a SavedModel: it has no saved_model.pb")
+    sha256 = _digest(path)
+    known = find_by_sha256(sha256)
+    call, variables, shape, architecture = _open(path)
+    stated = "the registry" if known else "assumed"
+    if (filter and fit and input_range) or (known and (filter or fit or input_range)):
+        stated = "the command line"
+    source = {"file": path.name, "sha256": sha256, "architecture": architecture, "preprocessing_stated_by": stated}
+    if known:
+        source["url"] = known.url or ""
+    checkpoint = Checkpoint(
+        name=name or (known.name if known else re.sub(r"[^\w.+-]+", "-", path.stem)),
+        call=call,
+        variables=variables,
+        preprocessing=_preprocessing(shape, filter, fit, input_range, shown),
+        stated=stated,
+        source=source,
+        licence=licence or (known.licence if known else "unknown"),
+        attribution=known.attribution if known else "",
+    )
+    _check_output(checkpoint, shown)
+    return checkpoint
+
+
+def _preprocessing(
+    shape: tuple[int | None, ...],
+    filter: str | None,
+    fit: str | None,
+    input_range: tuple[float, float] | None,
+    shown: str,
+) -> Preprocessing:
+    """What was stated, over what idealo's training did."""
+    _, height, width, channels = shape if len(shape) == 4 else (None,) * 4
+    if channels != 3 or not height or not width:
+        raise CheckpointError(f"'{shown}' takes {shape}; a scorer takes one RGB photograph of a fixed size")
+    how = Preprocessing(width=int(width), height=int(height))
+    if filter is not None:
+        how = replace(how, filter=filter, antialias=filter != "nearest")
+    if fit is not None:
+        how = replace(how, fit=fit)
+    if input_range is not None:
+        low, high = input_range
+        how = replace(how, scale=(high - low) / 255, offset=low)
+    return how
+
+
+def _check_output(checkpoint: Checkpoint, shown: str) -> None:
+    how = checkpoint.preprocessing
+    out = checkpoint.predict(np.zeros((1, how.height, how.width, 3), np.uint8))
+    if out.shape != (1, BINS):
+        raise CheckpointError(f"'{shown}' gives {out.shape[1:]} values a photograph; a NIMA scorer gives ({BINS},)")
+    total = float(out.sum())
+    if not np.isfinite(out).all() or abs(total - 1) > 1e-3 or out.min() < 0:
+        raise CheckpointError(f"'{shown}' does not end in a softmax: its ten outputs sum to {total:.4g}, not 1")
+
+
+def _open(path: Path) -> tuple[Callable[[Any], Any], Any, tuple[int | None, ...], str]:
+    """Function, owner of the weights, input shape, and what it is in words."""
+    if path.is_dir():
+        return _open_saved_model(path)
+    if path.suffix.lower() in HDF5_SUFFIXES:
+        model = load_mobilenet_weights(path)
+        what = "MobileNet alpha=1.0, average pooling, Dropout(0.75), Dense(10, softmax)"
+    elif path.suffix.lower() == ".keras":
+        model = load_keras_model(path)
+        what = f"Keras model {model.name}, {model.count_params():,} parameters"
+    else:
+        raise CheckpointError(
+            f"'{printable(path)}' is no checkpoint by its name; possible: .hdf5 or .h5 weights, a .keras file, "
+            "a SavedModel folder"
+        )
+    return (lambda x: model(x, training=False)), model, tuple(model.inputs[0].shape), what
+
+
+def _open_saved_model(path: Path) -> tuple[Callable[[Any], Any], Any, tuple[int | None, ...], str]:
+    import tensorflow as tf
+
+    shown = printable(path)
+    try:
+        loaded = tf.saved_model.load(str(path))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise CheckpointError(f"'{shown}' is a folder but not a SavedModel: {reason(error)[:200]}") from error
+    signature = loaded.signatures.get("serving_default")
+    if signature is None:
+        raise CheckpointError(
+            f"'{shown}' has no serving_default signature; it has {sorted(loaded.signatures) or 'none'}"
+        )
+    inputs = signature.structured_input_signature[1]
+    if len(inputs) != 1 or len(signature.structured_outputs) != 1:
+        raise CheckpointError(
+            f"'{shown}' has {len(inputs)} inputs and {len(signature.structured_outputs)} outputs, not one"
+        )
+    ((key, spec),) = inputs.items()
+    if spec.dtype != tf.float32 or len(spec.shape) != 4:
+        raise CheckpointError(f"'{shown}' takes {spec.dtype.name} {tuple(spec.shape)}; possible: float32 (n, h, w, 3)")
+
+    def call(x: Any) -> Any:
+        # A signature frozen at batch 1 is called a photograph at a time.
+        if spec.shape[0] == 1 and x.shape[0] != 1:
+            return tf.concat([call(x[i : i + 1]) for i in range(x.shape[0])], axis=0)
+        return next(iter(signature(**{key: tf.convert_to_tensor(x)}).values()))
+
+    return call, loaded, tuple(spec.shape), "SavedModel, serving_default"
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's files in order with their names."""
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        if path.is_dir():
+            digest.update(os.fsencode(file.relative_to(path)) + b"\0")
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

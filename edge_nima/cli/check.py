@@ -1,0 +1,55 @@
+"""edge-nima check: golden probes on this machine."""
+
+from __future__ import annotations
+
+import platform
+
+import typer
+
+from edge_nima.cli.options import CardOption, ModelArgument, ThreadsOption
+from edge_nima.cli.show import plain
+
+FAILED = 1
+
+_SAME = {True: "same", False: "differ", None: "-"}
+
+
+def check(model: ModelArgument = None, card: CardOption = None, threads: ThreadsOption = None) -> None:
+    """Run a model's golden probes through this machine's decoding, resizing and arithmetic.
+
+    Exit code: 0 all within the card's tolerance, 1 beyond it, 2 usage.
+    """
+    from edge_nima.check import check_model
+    from edge_nima.interpreter import runtime_name
+    from edge_nima.scorer import load_model
+
+    file = load_model(model, card)
+    results = check_model(file, threads or 1)
+
+    from PIL import __version__ as pillow
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("probe", overflow="fold")
+    for heading in ("pixels", "input", "mean", "own", "diff", "float", "diff", "bin"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("result", overflow="fold")
+    for r in results:
+        verdict = Text("ok", "green") if r.problem is None else Text(plain(r.problem), "red")
+        table.add_row(
+            Text(plain(r.name)), _SAME[r.pixels_same], _SAME[r.input_same],
+            f"{r.mean:.4f}", f"{r.own_mean:.4f}", f"{r.own_gap:+.0e}", f"{r.reference_mean:.4f}",
+            f"{r.reference_gap:+.4f}", f"{r.largest_bin:.0e}", verdict,
+        )  # fmt: skip
+    console = Console()
+    if not console.is_terminal or console.width < 100:
+        console = Console(width=160 if not console.is_terminal else 100)  # a line that wraps beats a number cut short
+    console.print(table)
+    failed = sum(r.problem is not None for r in results)
+    here = f"{platform.machine()}, Python {platform.python_version()}, Pillow {pillow}, {runtime_name()}"
+    summary = f"{failed} of {len(results)} probes FAILED" if failed else f"{len(results)} probes passed"
+    typer.echo(f"{summary}: {file.label} on {here}")
+    raise typer.Exit(FAILED if failed else 0)

@@ -1,0 +1,193 @@
+"""edge-nima score: photographs to records, or to a ranked table."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from enum import StrEnum
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_nima.cli.options import INTERRUPTED, CardOption, ModelOption, ThreadsOption, say
+from edge_nima.cli.progress import progress
+from edge_nima.errors import RequestError, printable
+
+if TYPE_CHECKING:
+    from edge_nima.cli.sinks import Sink
+    from edge_nima.records import FileStamp, ScoreRecord
+    from edge_nima.scorer import Scorer
+
+NOT_ALL_SCORED = 3
+
+
+class Format(StrEnum):
+    """What comes out."""
+
+    table = "table"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+def score(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Photographs, folders, or patterns in quotes.")],
+    model: ModelOption = None,
+    card: CardOption = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="Default: table, or what the ending of --output means.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write there, not to stdout.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT when it exists.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep what OUTPUT holds of photographs with the same path, size and mtime.")
+    ] = False,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Photographs at once. Default: one a core.")] = None,
+    threads: ThreadsOption = None,
+    top: Annotated[int | None, typer.Option("--top", min=1, help="Only the K best, best first.")] = None,
+    min_score: Annotated[
+        float | None, typer.Option("--min-score", min=1, max=10, help="Only means of at least this.")
+    ] = None,
+    max_megapixels: Annotated[
+        float | None, typer.Option("--max-megapixels", min=0.001, help="Refuse larger pictures. Default: 128.")
+    ] = None,
+) -> None:
+    """Score photographs, best first.
+
+    Exit code: 0 all scored, 3 some not (their records say why), 2 usage, 1 output failed, 130 interrupted.
+    """
+    from edge_nima.cli.sinks import open_sink
+    from edge_nima.frames.files import find_photographs
+    from edge_nima.pixels import MAX_MEGAPIXELS
+    from edge_nima.records import FileStamp
+    from edge_nima.scorer import open_scorer
+
+    started = perf_counter()
+    for option, value in (("--min-score", min_score), ("--max-megapixels", max_megapixels)):
+        if value is not None and math.isnan(value):
+            raise RequestError(f"{option} is {value}; possible: a number")
+    kind = _format_of(form, output)
+    _refuse(kind, output, overwrite, resume, bool(top or min_score))
+    photographs = find_photographs(paths)
+    jobs, threads = _share_cores(len(photographs), jobs, threads)
+    scorer = open_scorer(model, threads, card=card, max_megapixels=max_megapixels or MAX_MEGAPIXELS)
+    held = _held(output, kind, scorer.model.label) if resume and output else []
+    stamps = {record.name: stamp for record, stamp in held if record.error is None}
+    # Stamped before they are scored: one that changes meanwhile is scored again by the next --resume.
+    stamped = [(path, FileStamp.of(path)) for path in photographs]
+    todo = [(path, stamp) for path, stamp in stamped if stamps.get(printable(path)) != stamp]
+    again = {printable(path) for path, _ in todo}
+    held = [(record, stamp) for record, stamp in held if record.name not in again]
+
+    sink = open_sink(kind, output, held, [printable(path) for path in photographs], top)
+    count, failures = _score_into(sink, scorer, todo, jobs, min_score)
+    _report(sink, kind, count, len(todo), len(held), failures, resumable=not (kind == Format.table or top or min_score))
+    if not sink.complete:
+        raise typer.Exit(INTERRUPTED)
+    seconds = perf_counter() - started
+    kept = f", {len(held)} kept from before" if held else ""
+    scored = f"{count} photograph{'' if count == 1 else 's'}"
+    say(f"{scored} in {seconds:.1f} s{kept}; {scorer.model.label}, {jobs} x {threads} threads")
+    raise typer.Exit(NOT_ALL_SCORED if failures else 0)
+
+
+def _score_into(
+    sink: Sink, scorer: Scorer, todo: list[tuple[Path, FileStamp]], jobs: int, min_score: float | None
+) -> tuple[int, list[ScoreRecord]]:
+    """Score until done or interrupted; how many there are, and those without a score."""
+    count, failures = 0, []
+    with sink:
+        try:
+            with (
+                progress("scoring", len(todo)) as advance,
+                contextlib.closing(scorer.score_batch((path for path, _ in todo), jobs)) as records,
+            ):
+                for (_, stamp), record in zip(todo, records, strict=True):
+                    if record.error is not None:
+                        failures.append(record)
+                    if record.mean is None or min_score is None or record.mean >= min_score:
+                        sink.write(record, stamp)
+                    count += 1
+                    advance()
+        except KeyboardInterrupt:
+            sink.complete = False
+    return count, failures
+
+
+def _format_of(form: Format | None, output: Path | None) -> Format:
+    from edge_nima.records import form_of
+
+    if form is not None:
+        return form
+    return Format.table if output is None else Format(form_of(output))
+
+
+def _refuse(kind: Format, output: Path | None, overwrite: bool, resume: bool, selects: bool) -> None:
+    """Refuse what cannot be, before any work: options that do not fit, and output that would be lost."""
+    from edge_nima.records import partial_path
+
+    if resume and overwrite:
+        raise RequestError("--resume keeps what is there and --overwrite replaces it; give one of them")
+    if resume and (output is None or kind == Format.table):
+        raise RequestError("--resume goes on with a file: give --output NAME.jsonl or NAME.csv too")
+    if resume and selects:
+        raise RequestError("--resume needs the file whole: leave out --top and --min-score")
+    if output is None or resume or overwrite:
+        return
+    whole = kind != Format.table and not selects
+    if output.is_file():
+        goes_on = ", --resume goes on with it" if whole else ""
+        raise RequestError(f"'{printable(output)}' exists: --overwrite replaces it{goes_on}")
+    if whole and partial_path(output).is_file():
+        raise RequestError(
+            f"an interrupted run left '{printable(partial_path(output))}': --resume goes on with it, "
+            "--overwrite starts again"
+        )
+
+
+def _share_cores(photographs: int, jobs: int | None, threads: int | None) -> tuple[int, int]:
+    """Cores go to photographs at once first, each with one thread: decoding then runs beside inference."""
+    from edge_nima.scorer import available_cores, default_threads
+
+    cores = available_cores()
+    if jobs is None:
+        jobs = max(1, cores // (threads or 1))
+    jobs = max(1, min(jobs, photographs))
+    if threads is None:
+        threads = default_threads() if jobs == 1 else max(1, min(4, cores // jobs))
+    return jobs, threads
+
+
+def _held(output: Path, kind: Format, label: str) -> list[tuple[ScoreRecord, FileStamp]]:
+    """What an earlier run left: in NAME.partial when it was stopped, else in NAME; nothing when neither is there."""
+    from edge_nima.records import partial_path, read_records
+
+    left = next((path for path in (partial_path(output), output) if path.is_file()), None)
+    if left is None:
+        return []
+    held = read_records(left, kind)
+    others = {record.model for record, _ in held} - {label}
+    if others:
+        raise RequestError(
+            f"'{printable(left)}' holds scores of {sorted(others)[0]}, this run is {label}: "
+            "give that --model, or --overwrite"
+        )
+    return held
+
+
+def _report(
+    sink: Sink, kind: Format, count: int, planned: int, held: int, failures: list[ScoreRecord], *, resumable: bool
+) -> None:
+    if failures and kind == Format.table:
+        shown = failures[:20]
+        for record in shown:
+            say(f"not scored: {record.name}: {record.error}")
+        if len(failures) > len(shown):
+            say(f"not scored: {len(failures) - len(shown)} more (--format jsonl lists all)")
+    elif failures:
+        say(f"{len(failures)} not scored; their records say why")
+    if not sink.complete:
+        where = f"; they are in '{printable(sink.left_at)}'" if sink.left_at else ""
+        where += ", --resume goes on" if sink.left_at and resumable else ""
+        say(f"interrupted after {count} of {planned} photographs{f', {held} kept from before' if held else ''}{where}")

@@ -1,0 +1,92 @@
+"""Everything edge_nima raises on purpose. One line each: what was given, what is possible, what to type.
+
+EdgeNimaError                      exit code 2: nothing was done
+├── PictureError    (ValueError)   a picture that cannot be scored
+├── ModelError      (ValueError)   a file that is not a model this toolkit can run
+├── CardError       (ValueError)   a model's card is missing, damaged or from a newer format
+├── CheckpointError (ValueError)   weights that are not the network they are said to be
+├── CalibrationError(ValueError)   photographs that cannot calibrate a quantised model
+├── RequestError    (ValueError)   arguments that do not fit together, files that are not there
+├── PackageMissing  (ImportError)  an optional package is not installed
+├── DownloadError   (OSError)      exit code 1: a download failed or does not match its checksum
+└── OutputError     (OSError)      exit code 1: results could not be written
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class EdgeNimaError(Exception):
+    """Base of all errors raised by edge_nima; `str()` of it is one line meant for a person."""
+
+    exit_code = 2
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else self.__class__.__name__
+
+
+class PictureError(EdgeNimaError, ValueError):
+    """A picture that cannot be scored: unreadable, truncated, too large, or an array of the wrong kind."""
+
+
+class ModelError(EdgeNimaError, ValueError):
+    """A file that is not a model this toolkit can run."""
+
+
+class CardError(EdgeNimaError, ValueError):
+    """A model's card is missing, damaged, or of a newer format."""
+
+
+class CheckpointError(EdgeNimaError, ValueError):
+    """A checkpoint whose tensors are not those of the network it should hold."""
+
+
+class CalibrationError(EdgeNimaError, ValueError):
+    """Photographs that cannot calibrate a quantised model."""
+
+
+class RequestError(EdgeNimaError, ValueError):
+    """Arguments that do not fit together, or name what does not exist."""
+
+
+class PackageMissing(EdgeNimaError, ImportError):
+    """An optional package is not installed."""
+
+
+class DownloadError(EdgeNimaError, OSError):
+    """A download failed, or what arrived does not match its checksum."""
+
+    exit_code = 1
+
+
+class OutputError(EdgeNimaError, OSError):
+    """Results could not be written."""
+
+    exit_code = 1
+
+
+def printable(name: str | os.PathLike[str]) -> str:
+    r"""A file name as text that every terminal and UTF-8 file can hold.
+
+    Bytes that are not UTF-8 (Python's surrogate escapes) become `\xNN`, control characters become escapes, and
+    Windows' separators become `/`, so that one photograph has the same name on every machine.
+    """
+    text = os.fspath(name)
+    if os.sep != "/":
+        text = text.replace(os.sep, "/")
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(c: str) -> str:
+    if "\udc80" <= c <= "\udcff":  # a byte that is not UTF-8, as Python keeps it in file names
+        return f"\\x{ord(c) - 0xDC00:02x}"
+    return c.encode("unicode_escape").decode()
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, on one line; its class's name where it says nothing."""
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, EdgeNimaError):
+        return error.strerror
+    lines = [line.strip() for line in str(error).splitlines()]
+    return printable(" ".join(line for line in lines if line)) or error.__class__.__name__

@@ -1,0 +1,209 @@
+"""The one door to LiteRT (and, where only that exists, tflite-runtime); the integer arithmetic at its two ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_nima.distribution import BINS
+from edge_nima.errors import ModelError, PackageMissing, reason
+from edge_nima.pixels import Pixels, Preprocessing
+from edge_nima.stderr import caught_stderr
+
+
+class Runtime(Protocol):
+    """The methods of a TFLite interpreter that are called here; a test's fake has the same."""
+
+    def allocate_tensors(self) -> None: ...  # noqa: D102
+    def get_input_details(self) -> list[dict[str, Any]]: ...  # noqa: D102
+    def get_output_details(self) -> list[dict[str, Any]]: ...  # noqa: D102
+    def set_tensor(self, index: int, value: NDArray[Any]) -> None: ...  # noqa: D102
+    def get_tensor(self, index: int) -> NDArray[Any]: ...  # noqa: D102
+    def invoke(self) -> None: ...  # noqa: D102
+
+
+OpenRuntime = Callable[[bytes, int], Runtime]
+"""Model file and number of threads to an interpreter."""
+
+
+def runtime_name() -> str:
+    """Package and version of the runtime in use, such as "ai-edge-litert 2.3.0".
+
+    Raises:
+        PackageMissing: none is installed.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    package: str = _interpreter_class().__module__.split(".")[0].replace("_", "-")
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:  # put beside the program by hand, or built from source
+        return package
+
+
+def open_runtime(model: bytes, threads: int) -> Runtime:
+    """Open the installed TFLite runtime on a model.
+
+    Raises:
+        PackageMissing: none is installed.
+        ModelError: the runtime refuses the file.
+    """
+    make = _interpreter_class()
+    try:
+        with _without_banner():
+            runtime: Runtime = make(model_content=model, num_threads=threads)
+            runtime.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"not a model that {runtime_name()} can open: {reason(error)}") from error
+    return runtime
+
+
+def _interpreter_class() -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter as LiteRt
+    except (ImportError, SystemError, AttributeError) as litert:  # the last two from wheels for another NumPy
+        try:
+            from tflite_runtime.interpreter import Interpreter as TfLite
+        except (ImportError, SystemError, AttributeError) as tflite:
+            raise PackageMissing(_missing(litert, tflite)) from tflite
+        if _numpy_2():  # it imports all the same, and fails on its first model with a page of advice on stderr
+            raise PackageMissing(_NOT_WITH_NUMPY_2.format(np.__version__)) from litert
+        return TfLite
+    return LiteRt
+
+
+_NOT_WITH_NUMPY_2 = "tflite-runtime does not work with NumPy {}: pip install 'numpy<2'"
+
+
+def _numpy_2() -> bool:
+    return bool(np.lib.NumpyVersion(np.__version__) >= "2.0.0")
+
+
+def _missing(litert: BaseException, tflite: BaseException) -> str:
+    here = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    if isinstance(litert, ModuleNotFoundError) and isinstance(tflite, ModuleNotFoundError):
+        small = platform.machine() in {"armv6l", "armv7l"}
+        package = "'edge-nima[tflite]' (Python 3.11 at most)" if small else "ai-edge-litert"
+        return f"no TFLite runtime on {here}: pip install {package}"
+    if not isinstance(tflite, ModuleNotFoundError) and _numpy_2():
+        return _NOT_WITH_NUMPY_2.format(np.__version__)
+    broken = tflite if isinstance(litert, ModuleNotFoundError) else litert
+    return f"the TFLite runtime does not load on {here}: {reason(broken)}"
+
+
+_SUM_TOLERANCE = BINS * 0.5 / 256 + 0.001
+
+
+class Interpreter:
+    """A model opened once, its buffers reused: uint8 pixels in, ten proportions out.
+
+    The only place where a scale and a zero point are used.
+    """
+
+    def __init__(self, model: bytes, how: Preprocessing, threads: int, open_model: OpenRuntime = open_runtime) -> None:
+        """Open a model.
+
+        Args:
+            model: a whole .tflite file.
+            how: the preprocessing of its card.
+            threads: processor threads, at least 1.
+            open_model: makes the runtime.
+
+        Raises:
+            ModelError: not a .tflite, or not one picture in and ten proportions out.
+        """
+        if model[4:8] != b"TFL3":
+            raise ModelError("not a .tflite: the file does not have its signature TFL3")
+        self._runtime = open_model(model, threads)
+        inputs, outputs = self._runtime.get_input_details(), self._runtime.get_output_details()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ModelError(f"a scorer has 1 input and 1 output, this model has {len(inputs)} and {len(outputs)}")
+        self._in, self._out = inputs[0], outputs[0]
+        wanted = (1, how.height, how.width, 3)
+        shapes = tuple(int(n) for n in self._in["shape"]), tuple(int(n) for n in self._out["shape"])
+        if shapes != (wanted, (1, BINS)):
+            raise ModelError(
+                f"a scorer maps {wanted} to {(1, BINS)} (its card says {how.width}x{how.height}), "
+                f"this model maps {shapes[0]} to {shapes[1]}"
+            )
+        self._table = _input_table(self._in, how)
+        self.pixels: Pixels = np.zeros((how.height, how.width, 3), np.uint8)
+        """Where the next picture is written before `run`."""
+        self._input = np.zeros(wanted, self._in["dtype"]) if self._table is not None else self.pixels[None]
+
+    def run(self) -> NDArray[np.float64]:
+        """Score what `pixels` holds.
+
+        Returns:
+            float64, shape (10,), a distribution over the ratings 1..10.
+
+        Raises:
+            ModelError: what comes out is no distribution.
+        """
+        if self._table is not None:
+            np.take(self._table, self.pixels, out=self._input[0])
+        self._runtime.set_tensor(self._in["index"], self._input)
+        self._runtime.invoke()
+        return self._distribution(self._runtime.get_tensor(self._out["index"])[0])
+
+    def invoke(self) -> None:
+        """The bare runtime on whatever it holds: what `benchmarks/` divides by."""
+        self._runtime.invoke()
+
+    def _distribution(self, raw: NDArray[Any]) -> NDArray[np.float64]:
+        p = raw.astype(np.float64)  # widened before subtracting: int8 minus a zero point of -128 wraps round
+        if raw.dtype.kind in "iu":
+            scale, zero_point = self._out["quantization"]
+            p = (p - zero_point) * scale
+        total = float(p.sum())
+        # A quantised softmax rounds each of the ten to 1/256, also when its output is then widened to float32: the sum
+        # is off by .02 at most, and dividing by it costs less than leaving it (.007 against .018 of the mean).
+        if not np.isfinite(p).all() or p.min() < -1e-6 or abs(total - 1) > _SUM_TOLERANCE:
+            raise ModelError(
+                f"the model's output is not a distribution: it sums to {total:.4g}, smallest value {p.min():.4g}; "
+                "a NIMA scorer ends in a softmax over ten ratings"
+            )
+        result: NDArray[np.float64] = p / total
+        return result
+
+
+def _input_table(details: dict[str, Any], how: Preprocessing) -> NDArray[Any] | None:
+    """What each pixel value 0..255 becomes for the model; None when it takes the bytes as they are."""
+    dtype = np.dtype(details["dtype"])
+    if how.scaling == "graph":
+        if dtype != np.uint8:
+            raise ModelError(f"the card says that scaling is in the graph, but the model's input is {dtype}, not uint8")
+        return None
+    scaled = np.arange(256) * float(how.scale) + float(how.offset)
+    if dtype == np.float32:
+        return scaled.astype(np.float32)
+    if dtype not in (np.dtype(np.uint8), np.dtype(np.int8)):
+        raise ModelError(f"the model's input is {dtype}; possible: uint8, int8, float32")
+    scale, zero_point = details["quantization"]
+    if not scale > 0:
+        raise ModelError(f"the model's {dtype} input has no quantisation scale; its card must say scaling: graph")
+    limits = np.iinfo(dtype)
+    table: NDArray[Any] = np.clip(np.rint(scaled / scale) + zero_point, limits.min, limits.max).astype(dtype)
+    return table
+
+
+@contextlib.contextmanager
+def _without_banner() -> Iterator[None]:
+    """Keep the runtime's "INFO: Created TensorFlow Lite XNNPACK delegate" off stderr, and pass on the rest."""
+    lines: list[bytes] = []
+    try:
+        with caught_stderr() as caught:
+            try:
+                yield
+            finally:
+                lines = caught()
+    finally:
+        rest = b"".join(line for line in lines if not line.startswith(b"INFO: "))
+        if rest:
+            os.write(2, rest)

@@ -1,0 +1,366 @@
+"""Files, bytes and arrays to upright RGB, and RGB to the model's input by the one specification its card holds.
+
+The same code runs in training evaluation, calibration, the reference, and on the device: a resize filter that differs
+moves the score by more than int8 does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from edge_nima.errors import CardError, PictureError, reason
+from edge_nima.jpeg import ends_early
+
+Pixels = NDArray[np.uint8]
+
+MAX_MEGAPIXELS = 128.0
+"""Larger pictures are refused unless asked for: they are decompression bombs, or would not fit a Pi's memory."""
+
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+"""Pillow's resampling filters by the names a card uses. All but nearest are antialiased when they shrink."""
+
+FITS = ("stretch", "crop")
+
+_LARGEST_FACTOR = 1e9
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a model wants its pixels: the part of a card that decides the score most.
+
+    `fit` "stretch" ignores the aspect ratio; "crop" takes the largest centred part of the model's aspect ratio.
+    A pixel p in 0..255 becomes `p * scale + offset`, inside the graph when `scaling` is "graph" (the model takes
+    uint8) and on this side of it when "host" (the model takes float32).
+    """
+
+    width: int = 224
+    height: int = 224
+    fit: str = "stretch"
+    filter: str = "nearest"
+    antialias: bool = False
+    channel_order: str = "RGB"
+    scale: float = 1 / 127.5
+    offset: float = -1.0
+    scaling: str = "graph"
+
+    def __post_init__(self) -> None:
+        possible: dict[str, tuple[Any, ...]] = {
+            "fit": FITS,
+            "filter": tuple(FILTERS),
+            "antialias": (self.filter != "nearest",),
+            "channel_order": ("RGB", "BGR"),
+            "scaling": ("graph", "host"),
+        }
+        for field, allowed in possible.items():
+            given = getattr(self, field)
+            if not any(type(given) is type(value) and given == value for value in allowed):
+                told = ", ".join(str(value).lower() if isinstance(value, bool) else value for value in allowed)
+                what = f" with filter {self.filter!r}" if field == "antialias" else ""
+                raise CardError(f"preprocessing {field} is {_short(given)}{what}; possible: {told}")
+        for side in ("width", "height"):
+            value = getattr(self, side)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 4096:
+                raise CardError(f"preprocessing {side} is {_short(value)}; possible: a whole number from 1 to 4096")
+        for factor in ("scale", "offset"):
+            value = getattr(self, factor)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not abs(value) <= _LARGEST_FACTOR or (factor == "scale" and value == 0):
+                other = " other than 0" if factor == "scale" else ""
+                raise CardError(f"preprocessing {factor} is {_short(value)}; possible: a finite number{other}")
+
+    def describe(self) -> str:
+        """One line for a person."""
+        smooth = "antialiased" if self.antialias else "no antialias"
+        where = "inside the graph" if self.scaling == "graph" else "by the caller"
+        return (
+            f"{self.width}x{self.height}, {self.fit}, Pillow {self.filter.upper()} ({smooth}), {self.channel_order}, "
+            f"p * {self.scale:.6g} {'-' if self.offset < 0 else '+'} {abs(self.offset):g} {where}"
+        )
+
+
+def _short(value: object) -> str:
+    """A value as Python writes it, cut where it would flood a message."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return "a number too long to print"
+    return text if len(text) <= 60 else text[:60] + "…"
+
+
+def read_rgb(source: str | os.PathLike[str] | bytes, *, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
+    """Decode a photograph to upright RGB: EXIF orientation applied, alpha over white, first frame of an animation.
+
+    Greyscale, palette and CMYK become RGB, 16-bit samples lose their low byte. Embedded colour profiles are not
+    applied: the networks were trained without.
+
+    Args:
+        source: a path, or the bytes of an encoded picture.
+        max_megapixels: refuse larger pictures, in millions of pixels.
+
+    Returns:
+        uint8, shape (height, width, 3), red first, C-contiguous.
+
+    Raises:
+        PictureError: with the reason, on one line.
+    """
+    return np.ascontiguousarray(_open_rgb(source, max_megapixels))
+
+
+def read_input(
+    source: str | os.PathLike[str] | bytes,
+    how: Preprocessing,
+    *,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    out: Pixels | None = None,
+) -> Pixels:
+    """Decode a photograph straight to the model's size: `to_input(read_rgb(source), how)` without the copies between.
+
+    Args:
+        source: a path, or the bytes of an encoded picture.
+        how: the card's specification.
+        max_megapixels: refuse larger pictures, in millions of pixels.
+        out: where to write, uint8, shape (how.height, how.width, 3); made when None.
+
+    Returns:
+        `out`, as `to_input`.
+
+    Raises:
+        PictureError: as `read_rgb`.
+    """
+    return _finish(_resize(_open_rgb(source, max_megapixels), how), how, out)
+
+
+def check_rgb(rgb: NDArray[Any]) -> Pixels:
+    """Return `rgb` when it is what the scorer takes: uint8, shape (height, width, 3), at least 1x1.
+
+    Raises:
+        PictureError: saying what it is instead.
+    """
+    if not isinstance(rgb, np.ndarray):
+        raise PictureError(f"a picture is a path, bytes, a Frame or a uint8 array, not {type(rgb).__name__}")
+    if rgb.dtype != np.uint8:
+        hint = "; multiply by 255 and cast" if rgb.dtype.kind == "f" else ""
+        raise PictureError(f"pixels are uint8 0..255, this array is {rgb.dtype}{hint}")
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+        hint = "; drop the fourth channel with rgb[..., :3]" if rgb.ndim == 3 and rgb.shape[-1] == 4 else ""
+        raise PictureError(f"pixels have shape (height, width, 3), this array has {rgb.shape}{hint}")
+    return rgb
+
+
+def to_input(rgb: Pixels, how: Preprocessing, out: Pixels | None = None) -> Pixels:
+    """Bring an upright RGB picture to the model's size, as its card says.
+
+    Args:
+        rgb: uint8, shape (height, width, 3), red first. Any strides.
+        how: the card's specification.
+        out: where to write, uint8, shape (how.height, how.width, 3); made when None.
+
+    Returns:
+        `out`, still 0..255 and unscaled, in `how.channel_order`.
+    """
+    if how.filter == "nearest":
+        # Pillow's NEAREST takes the pixel under each output centre; picking them does the same without two copies
+        # of a camera frame (a test holds the two equal).
+        return _finish(_pick(rgb, _where(rgb.shape[1], rgb.shape[0], how), how), how, out)
+    return _finish(_resize(Image.fromarray(np.ascontiguousarray(rgb)), how), how, out)
+
+
+def _resize(image: Image.Image, how: Preprocessing) -> Pixels:
+    return np.asarray(image.resize((how.width, how.height), FILTERS[how.filter], box=_box(*image.size, how)))
+
+
+def _finish(picked: Pixels, how: Preprocessing, out: Pixels | None) -> Pixels:
+    if out is None:
+        out = np.empty((how.height, how.width, 3), np.uint8)
+    out[...] = picked if how.channel_order == "RGB" else picked[..., ::-1]
+    return out
+
+
+def pixels_sha256(pixels: Pixels) -> str:
+    """SHA-256 of a picture's shape and samples, as hexadecimal: "height,width,3:" in ASCII, then the bytes."""
+    digest = hashlib.sha256(",".join(map(str, pixels.shape)).encode() + b":")
+    digest.update(np.ascontiguousarray(pixels).tobytes())
+    return digest.hexdigest()
+
+
+def _box(width: int, height: int, how: Preprocessing) -> tuple[float, float, float, float]:
+    """The part of the picture that is used: left, top, right, bottom, in pixels."""
+    used_width, used_height = float(width), float(height)
+    # The side that limits is used whole, exactly: Pillow refuses a box that rounding moved past the edge.
+    if how.fit == "crop" and width * how.height > height * how.width:
+        used_width = height * how.width / how.height
+    elif how.fit == "crop":
+        used_height = width * how.height / how.width
+    left, top = (width - used_width) / 2, (height - used_height) / 2
+    # Pillow keeps a box in single precision; rounded here, it is the same for every filter.
+    single = np.array([left, top, left + used_width, top + used_height], np.float32)
+    left, top, right, bottom = single.tolist()
+    return left, top, right, bottom
+
+
+@lru_cache(maxsize=8)
+def _where(width: int, height: int, how: Preprocessing) -> NDArray[np.intp]:
+    """For each pixel of the model's input, row by row, the place of its source pixel; kept: cameras do not change."""
+    left, top, right, bottom = _box(width, height, how)
+    rows, columns = _centres(top, bottom, how.height), _centres(left, right, how.width)
+    flat: NDArray[np.intp] = (rows[:, None] * width + columns).ravel()
+    return flat
+
+
+_PIXEL = np.dtype("V3")  # three bytes that travel together: three times faster than indexing two axes
+
+
+def _pick(rgb: Pixels, where: NDArray[np.intp], how: Preprocessing) -> Pixels:
+    if not rgb.flags.c_contiguous:
+        rows, columns = np.divmod(where, rgb.shape[1])
+        return rgb[rows, columns].reshape(how.height, how.width, 3)
+    pixels = rgb.reshape(-1, 3).view(_PIXEL)[:, 0]
+    return pixels[where].view(np.uint8).reshape(how.height, how.width, 3)
+
+
+def _centres(start: float, stop: float, count: int) -> NDArray[np.intp]:
+    """Index of the source pixel under each of `count` output centres, summed up step by step as Pillow does."""
+    steps = np.full(count, float(np.float32(stop) - np.float32(start)) / count)
+    steps[0] = start + steps[0] * 0.5
+    indices: NDArray[np.intp] = np.clip(np.cumsum(steps).astype(np.intp), 0, int(np.ceil(stop)) - 1)
+    return indices
+
+
+def _open_rgb(source: str | os.PathLike[str] | bytes, max_megapixels: float) -> Image.Image:
+    if isinstance(source, bytes):
+        if not source:
+            raise PictureError("empty: 0 bytes")
+        return _decode(io.BytesIO(source), max_megapixels)
+    try:
+        # Asked and opened here, not by Pillow, so that "no permission" and "a pipe" are told from "not a picture".
+        status = os.stat(source)
+        if stat.S_ISDIR(status.st_mode):
+            raise PictureError("a folder that cannot be read" if not os.access(source, os.R_OK) else "a folder")
+        if not stat.S_ISREG(status.st_mode):
+            raise PictureError("not a regular file")
+        if status.st_size == 0:
+            raise PictureError("empty file: 0 bytes")
+        with open(source, "rb") as file:
+            return _decode(file, max_megapixels)
+    except PictureError:
+        raise
+    except (OSError, ValueError) as error:
+        raise PictureError(f"cannot be opened: {reason(error)}") from error
+
+
+_OPENING = threading.Lock()
+
+
+def _decode(file: Any, max_megapixels: float) -> Image.Image:
+    """Upright, mode RGB."""
+    try:
+        with _OPENING:
+            # Pillow's own limit is a global and warns on stderr; ours is checked before any pixel is decoded.
+            pillows, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(file)
+            finally:
+                Image.MAX_IMAGE_PIXELS = pillows
+        with image:
+            if image.format == "EPS":
+                raise PictureError("a PostScript document, not a picture")  # Pillow would start Ghostscript
+            megapixels = image.width * image.height / 1e6
+            if megapixels > max_megapixels:
+                raise PictureError(
+                    f"{image.width}x{image.height} is {megapixels:.4g} megapixels, the limit is {max_megapixels:g} "
+                    "(raise it with --max-megapixels)"
+                )
+            image.load()
+            if image.format in {"JPEG", "MPO"} and ends_early(image, file):
+                raise PictureError("damaged: the JPEG's data ends before the picture does")
+            return _to_rgb(_upright(image), image.format)
+    except PictureError:
+        raise
+    except UnidentifiedImageError as error:
+        raise PictureError("not a picture in a format that Pillow reads") from error
+    except MemoryError as error:
+        raise PictureError("does not fit in memory") from error
+    except Exception as error:
+        # Pillow's decoders let out almost every exception there is on damaged files, format by format.
+        raise PictureError(f"damaged: {reason(error)}") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:
+        orientation = 1  # a damaged EXIF block says nothing about orientation; the pixels are still good
+    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_rgb(image: Image.Image, format: str | None) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode in {"I", "F"} or image.mode.startswith("I;"):
+        return _deep_grey(image, format)
+    if image.mode == "LAB":
+        return _lab(image)
+    if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
+        if image.mode in {"La", "RGBa"}:
+            image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _deep_grey(image: Image.Image, format: str | None) -> Image.Image:
+    """16-bit integers keep their high byte (Pillow's own conversion clips at 255); floats in 0..1 are spread.
+
+    Pillow's mode "I" says nothing of the depth: from a PNG or PGM it is 16 bits, elsewhere the largest value tells.
+    """
+    grey = np.asarray(image)
+    if grey.dtype.kind == "f":
+        if not np.isfinite(grey).all():
+            raise PictureError("floating-point pixels that are not finite")
+        top = float(grey.max(initial=0))
+        if top > 65535:
+            raise PictureError(f"floating-point pixels up to {top:g}; possible: 0..1, 0..255, 0..65535")
+        grey = np.rint(grey * 255) if top <= 1 else np.rint(grey) if top <= 255 else grey // 256
+    elif image.mode.startswith("I;16") or format in {"PNG", "PPM"} or grey.max(initial=0) > 255:
+        grey = grey >> 8
+    return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
+
+
+def _lab(image: Image.Image) -> Image.Image:
+    from PIL import ImageCms
+
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+    if converted is None:
+        raise PictureError("LAB colours that cannot be converted to RGB")
+    return converted

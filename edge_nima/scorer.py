@@ -1,0 +1,267 @@
+"""Frame in, score record out: alone, in a batch, in a pool."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import deque
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_nima.card import Card, read_card
+from edge_nima.distribution import mean_rating, rating_std
+from edge_nima.errors import CardError, ModelError, PictureError, RequestError, printable, reason
+from edge_nima.frames import Frame
+from edge_nima.interpreter import Interpreter, OpenRuntime, open_runtime
+from edge_nima.pixels import MAX_MEGAPIXELS, Pixels, check_rgb, read_input, to_input
+from edge_nima.records import ScoreRecord
+
+Picture = str | os.PathLike[str] | bytes | Frame | NDArray[np.uint8]
+"""A path, the bytes of an encoded file, a frame, or upright RGB pixels (height, width, 3) uint8."""
+
+BUNDLED = Path(__file__).parent / "models" / "mobilenet-ava-float16.tflite"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A .tflite in memory with its card: what several interpreters can share."""
+
+    content: bytes
+    card: Card
+    sha256: str
+    path: Path | None = None
+    """Where it was read from, for messages."""
+
+    @property
+    def label(self) -> str:
+        """How records call it: the card's name and the first eight digits of its SHA-256."""
+        return f"{self.card.name}@{self.sha256[:8]}"
+
+
+def load_model(model: str | os.PathLike[str] | None = None, card: str | os.PathLike[str] | None = None) -> ModelFile:
+    """Read a model and its card, without opening a runtime.
+
+    Args:
+        model: path of a .tflite file, or a name that `edge-nima models list` shows; None for the bundled model.
+        card: path of a card, for a model that carries none.
+
+    Raises:
+        ModelError: no such file, or not a .tflite.
+        CardError: it carries no card and none was given, or it carries one and another was given.
+    """
+    path = BUNDLED if model is None else _model_path(model)
+    shown = printable(path)
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot open the model '{shown}': {reason(error)}") from error
+    if content[4:8] != b"TFL3":
+        raise ModelError(f"'{shown}' is not a .tflite: the file does not have its signature TFL3")
+    try:
+        own = _own_card(content, given=card is not None)
+        if own is not None and card is not None:
+            raise CardError("it carries a card already; leave out --card")
+        if own is None and card is None:
+            raise CardError(
+                "it carries no card, so how it wants its pixels is unknown; supply one with --card FILE "
+                "(a download that was cut short has lost its card: fetch it again)"
+            )
+        sheet = own or Card.from_json(Path(card or "").read_bytes())
+    except CardError as error:
+        raise CardError(f"'{shown}': {error}") from error
+    except (OSError, ValueError) as error:
+        raise CardError(f"cannot open the card '{printable(card or '')}': {reason(error)}") from error
+    return ModelFile(content, sheet, hashlib.sha256(content).hexdigest(), path)
+
+
+def _own_card(content: bytes, given: bool) -> Card | None:
+    try:
+        return read_card(content)
+    except CardError:
+        if given:
+            return None  # damaged, and that is why one is given
+        raise
+
+
+def _model_path(model: str | os.PathLike[str]) -> Path:
+    path = Path(model)
+    if not path.exists():
+        from edge_nima import registry
+
+        for entry in registry.entries():
+            if entry.name == str(model):
+                if not entry.file.endswith(".tflite"):
+                    raise ModelError(f"{entry.name} is a checkpoint, not a .tflite: edge-nima convert {entry.name}")
+                return entry.path
+    return path
+
+
+def open_scorer(
+    model: str | os.PathLike[str] | ModelFile | None = None,
+    threads: int | None = None,
+    *,
+    card: str | os.PathLike[str] | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    open_model: OpenRuntime = open_runtime,
+) -> Scorer:
+    """Open a model for scoring.
+
+    Args:
+        model: path of a .tflite file, or what `load_model` gave; None for the bundled model.
+        threads: processor threads for one inference; None for one a core, at most 4.
+        card: path of a card, for a model that carries none.
+        max_megapixels: refuse larger pictures.
+        open_model: makes the interpreter; for tests.
+
+    Raises:
+        ModelError: not a model that scores photographs.
+        CardError: no card, or a damaged one.
+        PackageMissing: no TFLite runtime is installed.
+        RequestError: `threads` is below 1, or `max_megapixels` is not above 0.
+    """
+    if isinstance(model, ModelFile) and card is not None:
+        raise CardError(f"{model.card.name} has its card already; leave out card")
+    file = model if isinstance(model, ModelFile) else load_model(model, card)
+    return Scorer(file, default_threads() if threads is None else threads, max_megapixels, open_model)
+
+
+def default_threads() -> int:
+    """Processor threads for one scorer: the cores this process may use, at most 4."""
+    return min(4, available_cores())
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+class Scorer:
+    """Scores photographs with one model, opened once. Safe to call from several threads: they take turns."""
+
+    def __init__(
+        self, model: ModelFile, threads: int, max_megapixels: float = MAX_MEGAPIXELS,
+        open_model: OpenRuntime = open_runtime,
+    ) -> None:  # fmt: skip
+        if threads < 1:
+            raise RequestError(f"threads is {threads}; possible: 1 and more")
+        if not max_megapixels > 0:
+            raise RequestError(f"max_megapixels is {max_megapixels}; possible: a number above 0")
+        self.model = model
+        self.threads = threads
+        self.max_megapixels = max_megapixels
+        self._open_model = open_model
+        self._how = model.card.preprocessing
+        try:
+            self._interpreter = Interpreter(model.content, self._how, threads, open_model)
+        except ModelError as error:
+            shown = f"'{printable(model.path)}'" if model.path else model.card.name
+            raise ModelError(f"{shown}: {error}") from error
+        self._turn = threading.Lock()
+
+    @property
+    def card(self) -> Card:
+        """The model's card."""
+        return self.model.card
+
+    def score(self, picture: Picture, name: str | None = None) -> ScoreRecord:
+        """Score one photograph.
+
+        Args:
+            picture: a path, the bytes of an encoded file, a `Frame`, or upright RGB pixels, uint8, (height, width, 3).
+            name: what the record calls it; None for the path, the frame's own name, or "".
+
+        Returns:
+            Its record, `error` None.
+
+        Raises:
+            PictureError: it cannot be scored, with the reason.
+        """
+        started = perf_counter()
+        pixels = self._input(picture)
+        with self._turn:
+            self._interpreter.pixels[...] = pixels
+            distribution = self._interpreter.run()
+        return ScoreRecord(
+            name=_name_of(picture) if name is None else name,
+            mean=float(mean_rating(distribution)),
+            std=float(rating_std(distribution)),
+            distribution=tuple(distribution.tolist()),
+            model=self.model.label,
+            elapsed_ms=round((perf_counter() - started) * 1e3, 3),
+        )
+
+    def score_or_error(self, picture: Picture, name: str | None = None) -> ScoreRecord:
+        """Score one photograph; one that cannot be scored gives a record whose `error` says why."""
+        started = perf_counter()
+        try:
+            return self.score(picture, name)
+        except PictureError as error:
+            elapsed = round((perf_counter() - started) * 1e3, 3)
+            shown = _name_of(picture) if name is None else name
+            return ScoreRecord(shown, None, None, None, self.model.label, elapsed, reason(error))
+
+    def score_batch(self, pictures: Iterable[Picture], jobs: int = 1) -> Generator[ScoreRecord, None, None]:
+        """Score many photographs, in the order given, each as soon as it and those before it are done.
+
+        Args:
+            pictures: as `score` takes them; read lazily, a few ahead.
+            jobs: how many to work on at once, each with an interpreter of its own of `self.threads` threads.
+
+        Returns:
+            One record a photograph; one that cannot be scored has its `error` set. The records do not depend on `jobs`.
+
+        Raises:
+            RequestError: `jobs` is below 1, or `pictures` is a single one.
+        """
+        if isinstance(pictures, str | bytes | os.PathLike | Frame):
+            raise RequestError("score_batch takes a list of photographs; a single one goes to score")
+        if jobs < 1:
+            raise RequestError(f"jobs is {jobs}; possible: 1 and more")
+        return self._pooled(pictures, jobs) if jobs > 1 else (self.score_or_error(picture) for picture in pictures)
+
+    def _pooled(self, pictures: Iterable[Picture], jobs: int) -> Generator[ScoreRecord, None, None]:
+        from concurrent.futures import Future, ThreadPoolExecutor
+        from queue import SimpleQueue
+
+        # Threads, not processes: decoding and inference release the GIL, and the model is in memory once.
+        idle: SimpleQueue[Scorer] = SimpleQueue()
+        idle.put(self)
+        for _ in range(jobs - 1):
+            idle.put(Scorer(self.model, self.threads, self.max_megapixels, self._open_model))
+
+        def work(picture: Picture) -> ScoreRecord:
+            scorer = idle.get()
+            try:
+                return scorer.score_or_error(picture)
+            finally:
+                idle.put(scorer)
+
+        pending: deque[Future[ScoreRecord]] = deque()
+        pool = ThreadPoolExecutor(jobs, thread_name_prefix="edge-nima-score")
+        try:
+            for picture in pictures:
+                pending.append(pool.submit(work, picture))
+                if len(pending) > 4 * jobs:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _input(self, picture: Any) -> Pixels:
+        if isinstance(picture, str | os.PathLike | bytes):
+            return read_input(picture, self._how, max_megapixels=self.max_megapixels)
+        return to_input(check_rgb(picture.rgb if isinstance(picture, Frame) else picture), self._how)
+
+
+def _name_of(picture: Any) -> str:
+    if isinstance(picture, Frame):
+        return picture.name
+    return printable(picture) if isinstance(picture, str | os.PathLike) else ""

@@ -1,0 +1,255 @@
+"""The package as a whole: light to import, whole when installed, and its documentation runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import edge_nima
+from conftest import PHOTOS, ROOT
+from edge_nima import registry
+from edge_nima.check import check_model
+from edge_nima.scorer import BUNDLED, load_model
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def fresh(code: str) -> str:
+    """What a fresh interpreter prints."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+HEAVY = ("tensorflow", "keras", "ai_edge_litert", "tflite_runtime", "cv2", "picamera2", "numpy", "PIL", "rich", "typer")
+
+
+def test_importing_edge_nima_loads_nothing_heavy() -> None:
+    loaded = fresh(f"import sys, edge_nima; print([name for name in {HEAVY!r} if name in sys.modules])")
+    assert loaded == "[]"
+
+
+def test_the_command_line_starts_without_what_it_does_not_need() -> None:
+    heavy = ("tensorflow", "keras", "ai_edge_litert", "cv2", "numpy", "PIL", "pydantic", "urllib.request")
+    loaded = fresh(f"import sys, edge_nima.cli; print([name for name in {heavy!r} if name in sys.modules])")
+    assert loaded == "[]"
+
+
+def test_scoring_loads_no_desktop_package() -> None:
+    code = f"""
+import sys, edge_nima
+record = edge_nima.open_scorer().score({str(PHOTOS / "cat.jpg")!r})
+assert record.error is None
+print([name for name in ("tensorflow", "keras", "cv2", "edge_nima_convert", "edge_nima_train") if name in sys.modules])
+"""
+    assert fresh(code) == "[]"
+
+
+def test_the_public_names_are_these() -> None:
+    assert edge_nima.__all__ == [
+        "Agreement",
+        "EdgeNimaError",
+        "Frame",
+        "ScoreRecord",
+        "Scorer",
+        "earth_movers_distance",
+        "max_entropy_distribution",
+        "mean_rating",
+        "measure_agreement",
+        "open_scorer",
+        "rating_std",
+    ]
+    for name in edge_nima.__all__:
+        assert getattr(edge_nima, name).__doc__, name
+    assert set(edge_nima.__all__) <= set(dir(edge_nima))
+    with pytest.raises(AttributeError, match="no attribute 'scorer_of'"):
+        _ = edge_nima.scorer_of  # type: ignore[attr-defined]
+
+
+def test_the_bundled_model_is_the_one_in_the_registry() -> None:
+    entry = registry.find(BUNDLED.stem)
+    assert entry.path == BUNDLED
+    assert registry.sha256_of(BUNDLED) == entry.sha256
+    assert BUNDLED.stat().st_size == entry.size
+    assert load_model().card.name == entry.name
+
+
+def test_the_bundled_model_passes_its_golden_probes() -> None:
+    results = check_model(load_model())
+    assert len(results) >= 4
+    assert [r.problem for r in results] == [None] * len(results)
+    assert all(r.pixels_same and r.input_same for r in results)
+
+
+def test_the_bundled_models_card_names_its_checkpoint_and_licence() -> None:
+    card = load_model().card
+    source = registry.find("idealo-mobilenet-aesthetic")
+    assert card.source["sha256"] == source.sha256
+    assert (card.licence, card.attribution) == ("Apache-2.0", source.attribution)
+    assert card.preprocessing.filter == "nearest"
+    assert card.agreement is not None
+    assert card.agreement["n"] >= 600
+
+
+def test_example_photographs_are_small_and_have_sources() -> None:
+    photographs = sorted(PHOTOS.glob("*.jpg"))
+    sources = (PHOTOS / "SOURCES.md").read_text(encoding="utf-8")
+    assert 5 <= len(photographs) <= 6
+    assert sum(path.stat().st_size for path in photographs) < 400_000
+    assert [path.name for path in photographs if path.name not in sources] == []
+
+
+def tracked() -> list[Path]:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / os.fsdecode(name) for name in listing.stdout.split(b"\0") if name]
+
+
+def test_the_bundled_model_is_the_only_large_file() -> None:
+    large = [path for path in tracked() if path.is_file() and path.stat().st_size > 600_000]
+    assert large == [BUNDLED]
+
+
+def test_every_command_line_option_in_the_documentation_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    from edge_nima import cli
+
+    options: dict[str, str] = {}
+    for page in ("README.md", "convert/README.md", "CONTRIBUTING.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for command, rest in re.findall(r"edge-nima (score|convert|check|show|models \w+)((?:[^\n`]|\\\n)*)", text):
+            if command not in options:
+                cli.run([*command.split(), "--help"])
+                options[command] = re.sub(r"\s+", " ", capsys.readouterr().out)
+            for option in re.findall(r"(?<!\S)--[a-z-]+", rest):
+                assert option in options[command], f"{page}: edge-nima {command} has no {option}"
+    assert {"score", "convert", "check", "show"} <= set(options)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_readmes_python_runs() -> None:
+    snippets = blocks("python")
+    assert snippets
+    for snippet in snippets:
+        done = subprocess.run([sys.executable, "-c", snippet], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "flower.jpg" in done.stdout
+
+
+def test_readmes_snippet_is_the_example() -> None:
+    example = (ROOT / "examples/score_folder.py").read_text(encoding="utf-8")
+    body = example.split("\n\n", 1)[1]
+    assert body in README
+
+
+def test_readmes_light_commands_run(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("edge-nima")
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("edge-nima ")]
+    light = [line for line in lines if line.split()[1] in {"score", "check", "show"} or "models list" in line]
+    assert len(light) >= 4
+    for line in light:
+        command = line.split("#")[0].replace("edge-nima", f"'{script}'", 1).replace("PHOTOS", f"'{PHOTOS}'")
+        command = command.replace("scores.jsonl", f"'{tmp_path}/scores.jsonl'")
+        done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+        assert done.stdout or "scores.jsonl" in line, line
+
+
+def test_the_examples_run(tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.jpg"
+    for arguments in (["score_folder.py"], ["contact_sheet.py", str(PHOTOS), str(sheet)]):
+        command = [sys.executable, str(ROOT / "examples" / arguments[0]), *arguments[1:]]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    from PIL import Image
+
+    with Image.open(sheet) as image:
+        assert image.width > 900
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from what git tracks."""
+    pytest.importorskip("build", reason="needs edge-nima[dev]")
+    out = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (made,) = out.glob("*.whl")
+    return made
+
+
+def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    folders = {name.split("/")[0] for name in names}
+    assert folders == {
+        "edge_nima",
+        "edge_nima_convert",
+        "edge_nima_train",
+        f"edge_nima-{edge_nima.__version__}.dist-info",
+    }
+    for name in (
+        "edge_nima/py.typed", "edge_nima/models/registry.toml", f"edge_nima/models/{BUNDLED.name}",
+        "edge_nima/cli/__init__.py", "edge_nima/frames/files.py", "edge_nima_convert/recipes.py",
+    ):  # fmt: skip
+        assert name in names
+    assert [name for name in names if name.endswith((".pyc", ".jpg", ".md", ".whl"))] == []
+    licences = {name.rsplit("/", 1)[1] for name in names if "/licenses/" in name}
+    assert licences == {"LICENSE", "NOTICE"}
+
+
+def in_a_fresh_environment(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL", "EDGE_NIMA"))}
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command], cwd=folder, env=clean, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.slow
+def test_the_wheel_scores_in_a_fresh_environment_without_tensorflow(wheel: Path, tmp_path: Path) -> None:
+    command = (
+        f"'{sys.executable}' -m venv v && v/bin/pip install -q '{wheel}' && v/bin/edge-nima check && v/bin/pip list"
+    )
+    done = in_a_fresh_environment(command, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "5 probes passed" in done.stdout
+    assert "tensorflow" not in done.stdout.lower()
+    done = in_a_fresh_environment("v/bin/edge-nima convert x.hdf5 --out .", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip() == "edge-nima: convert needs h5py: pip install 'edge-nima[convert]'"
+
+
+@pytest.mark.slow
+def test_readmes_first_command_works_in_a_fresh_clone(tmp_path: Path) -> None:
+    tracked()
+    found = re.search(r"<!-- command: score -->\n```sh\n(.*?)\n```", README, re.DOTALL)
+    assert found is not None
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(tmp_path / "clone")], check=True)
+    done = in_a_fresh_environment(found[1], tmp_path / "clone")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"1 +5\.\d+ .*flower\.jpg", done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="tflite-runtime has no wheel beyond Python 3.11")
+def test_where_only_tflite_runtime_exists_the_bundled_model_passes_its_probes(wheel: Path, tmp_path: Path) -> None:
+    packages = "tflite-runtime 'numpy<2' pillow rich 'typer<0.29'"
+    command = (
+        f"'{sys.executable}' -m venv v && v/bin/pip install -q {packages} && v/bin/pip install -q --no-deps '{wheel}'"
+    )
+    done = in_a_fresh_environment(f"{command} && v/bin/edge-nima check", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "5 probes passed" in done.stdout
+    assert "tflite-runtime 2.14.0" in done.stdout
+    done = in_a_fresh_environment("v/bin/pip install -q 'numpy>=2' && v/bin/edge-nima check", tmp_path)
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("edge-nima: tflite-runtime does not work with NumPy 2")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,1 @@
+"""AVA to checkpoint. Needs photographs and a GPU; arrives with a later release."""
