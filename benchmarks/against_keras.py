@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights")
     parser.add_argument("photographs", type=Path)
-    parser.add_argument("--model", default="mobilenet-ava-float16")
+    parser.add_argument("--model", default="mobilenet-ava-int8-mixed")
     parser.add_argument("--runs", type=int, default=5)
     args = parser.parse_args()
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from edge_nima.distribution import as_distribution
 from edge_nima.errors import CardError, reason
+from edge_nima.gate import Verdict
 from edge_nima.pixels import Preprocessing
 
 FORMAT = "edge-nima card"
@@ -69,6 +70,8 @@ class Card:
     """The photographs that set the integer ranges: n, sha256 of their ids, bins, seed."""
     agreement: Mapping[str, Any] | None = None
     """`edge_nima.agreement.Agreement` with the float checkpoint, and on which photographs."""
+    gate: Verdict | None = None
+    """Whether that agreement is within tolerance; None in cards made before there was a gate."""
     tolerance: Mapping[str, float] = field(default_factory=lambda: {"own": 0.001, "reference": 0.01})
     """Largest difference of a probe's mean, rating points: from `own` and from `reference`."""
     probes: tuple[Probe, ...] = ()
@@ -159,6 +162,7 @@ def _card(raw: Mapping[str, Any]) -> Card:
     given["preprocessing"] = _preprocessing(given["preprocessing"])
     given["labels"] = tuple(str(label) for label in _sequence(given, "labels", Card.labels))
     given["probes"] = tuple(_probe(item) for item in _sequence(given, "probes", ()))
+    given["gate"] = None if given.get("gate") is None else _verdict(given["gate"])
     tolerance = given.setdefault("tolerance", {"own": 0.001, "reference": 0.01})
     for key in ("own", "reference"):
         limit = tolerance.get(key)
@@ -166,6 +170,13 @@ def _card(raw: Mapping[str, Any]) -> Card:
         if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit <= 9:
             raise CardError(f"the card's tolerance.{key} is not a number above 0, at most 9 rating points")
     return Card(**given)
+
+
+def _verdict(raw: Any) -> Verdict:
+    try:
+        return Verdict.from_json(raw)
+    except ValueError as error:
+        raise CardError(f"the card's gate {error}") from error
 
 
 def _sequence(given: Mapping[str, Any], key: str, default: Sequence[Any]) -> Sequence[Any]:

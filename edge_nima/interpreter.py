@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 from edge_nima.distribution import BINS
 from edge_nima.errors import ModelError, PackageMissing, reason
 from edge_nima.pixels import Pixels, Preprocessing
-from edge_nima.stderr import caught_stderr
+from edge_nima.stderr import filtered_stderr
 
 
 class Runtime(Protocol):
@@ -56,9 +54,31 @@ def open_runtime(model: bytes, threads: int) -> Runtime:
     """
     make = _interpreter_class()
     try:
-        with _without_banner():
+        with filtered_stderr(b"INFO: "):  # the runtime announces its XNNPACK delegate
             runtime: Runtime = make(model_content=model, num_threads=threads)
             runtime.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"not a model that {runtime_name()} can open: {reason(error)}") from error
+    return runtime
+
+
+def open_transparent(model: bytes) -> Any:
+    """Open LiteRT's own reference kernels on a model, every intermediate tensor kept; slow, for looking inside.
+
+    Raises:
+        PackageMissing: LiteRT is not installed; tflite-runtime does not offer it.
+        ModelError: the runtime refuses the file.
+    """
+    try:
+        from ai_edge_litert import interpreter as litert
+    except ImportError as error:
+        raise PackageMissing("looking inside a model needs LiteRT: pip install ai-edge-litert") from error
+    plain = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    try:
+        runtime = litert.Interpreter(
+            model_content=model, experimental_op_resolver_type=plain, experimental_preserve_all_tensors=True
+        )
+        runtime.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"not a model that {runtime_name()} can open: {reason(error)}") from error
     return runtime
@@ -191,19 +211,3 @@ def _input_table(details: dict[str, Any], how: Preprocessing) -> NDArray[Any] | 
     limits = np.iinfo(dtype)
     table: NDArray[Any] = np.clip(np.rint(scaled / scale) + zero_point, limits.min, limits.max).astype(dtype)
     return table
-
-
-@contextlib.contextmanager
-def _without_banner() -> Iterator[None]:
-    """Keep the runtime's "INFO: Created TensorFlow Lite XNNPACK delegate" off stderr, and pass on the rest."""
-    lines: list[bytes] = []
-    try:
-        with caught_stderr() as caught:
-            try:
-                yield
-            finally:
-                lines = caught()
-    finally:
-        rest = b"".join(line for line in lines if not line.startswith(b"INFO: "))
-        if rest:
-            os.write(2, rest)

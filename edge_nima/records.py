@@ -37,12 +37,16 @@ class ScoreRecord:
     """Decoding, resizing and inference, milliseconds."""
     error: str | None = None
     """Why there is no score, on one line."""
+    preprocessing: str | None = None
+    """How the model had its pixels, as `Preprocessing.describe` says it; None in files of earlier versions."""
 
 
 COLUMNS = (
     "name", "mean", "std", *(f"p{rating}" for rating in range(1, BINS + 1)), "model", "elapsed_ms", "error",
-    "size", "mtime_ns",
+    "preprocessing", "size", "mtime_ns",
 )  # fmt: skip
+_LATER = frozenset({"preprocessing"})
+"""Columns that files of earlier versions lack."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,8 @@ def read_records(path: str | os.PathLike[str], form: str | None = None) -> list[
 
 
 def _begins_as_ours(torn: bytes, form: str) -> bool:
-    start = (",".join(COLUMNS) if form == "csv" else '{"name": "').encode()
+    since_ever = [column for column in COLUMNS[: COLUMNS.index("size")] if column not in _LATER]
+    start = (",".join(since_ever) if form == "csv" else '{"name": "').encode()
     return start.startswith(torn) or torn.startswith(start)
 
 
@@ -142,7 +147,7 @@ def _json_rows(text: str) -> Iterator[Mapping[str, Any]]:
 
 def _csv_rows(text: str) -> Iterator[Mapping[str, Any]]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
-    if rows.fieldnames is not None and not set(COLUMNS) <= set(rows.fieldnames):
+    if rows.fieldnames is not None and not set(COLUMNS) - _LATER <= set(rows.fieldnames):
         raise ValueError("other columns")
     for row in rows:
         if None in row or None in row.values():
@@ -162,6 +167,7 @@ def _from_json(row: Mapping[str, Any]) -> tuple[ScoreRecord, FileStamp]:
         model=str(row["model"]),
         elapsed_ms=float(row["elapsed_ms"]),
         error=None if row["error"] is None else str(row["error"]),
+        preprocessing=None if row.get("preprocessing") is None else str(row["preprocessing"]),
     )
     if (record.mean is None) == (record.error is None):
         raise ValueError("a record has a mean or an error")
@@ -181,6 +187,7 @@ def _from_csv(row: Mapping[str, str]) -> tuple[ScoreRecord, FileStamp]:
         "std": float(row["std"]) if row["std"] else None,
         "distribution": [float(p) for p in bins] if all(bins) else None,
         "error": row["error"] or None,
+        "preprocessing": row.get("preprocessing") or None,
         "size": int(row["size"]) if row["size"] else None,
         "mtime_ns": int(row["mtime_ns"]) if row["mtime_ns"] else None,
     }

@@ -26,7 +26,7 @@ from edge_nima.records import ScoreRecord
 Picture = str | os.PathLike[str] | bytes | Frame | NDArray[np.uint8]
 """A path, the bytes of an encoded file, a frame, or upright RGB pixels (height, width, 3) uint8."""
 
-BUNDLED = Path(__file__).parent / "models" / "mobilenet-ava-float16.tflite"
+BUNDLED = Path(__file__).parent / "models" / "mobilenet-ava-int8-mixed.tflite"
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,7 @@ class Scorer:
         self.max_megapixels = max_megapixels
         self._open_model = open_model
         self._how = model.card.preprocessing
+        self._described = self._how.describe()
         try:
             self._interpreter = Interpreter(model.content, self._how, threads, open_model)
         except ModelError as error:
@@ -195,6 +196,7 @@ class Scorer:
             distribution=tuple(distribution.tolist()),
             model=self.model.label,
             elapsed_ms=round((perf_counter() - started) * 1e3, 3),
+            preprocessing=self._described,
         )
 
     def score_or_error(self, picture: Picture, name: str | None = None) -> ScoreRecord:
@@ -205,7 +207,8 @@ class Scorer:
         except PictureError as error:
             elapsed = round((perf_counter() - started) * 1e3, 3)
             shown = _name_of(picture) if name is None else name
-            return ScoreRecord(shown, None, None, None, self.model.label, elapsed, reason(error))
+            why = reason(error)
+            return ScoreRecord(shown, None, None, None, self.model.label, elapsed, why, self._described)
 
     def score_batch(self, pictures: Iterable[Picture], jobs: int = 1) -> Generator[ScoreRecord, None, None]:
         """Score many photographs, in the order given, each as soon as it and those before it are done.

@@ -40,6 +40,26 @@ def caught_stderr() -> Iterator[Callable[[], list[bytes]]]:
         yield lines
 
 
+@contextlib.contextmanager
+def filtered_stderr(dropped: bytes) -> Iterator[None]:
+    """Keep lines that begin with `dropped` off file descriptor 2 and pass on the rest.
+
+    Passed on before another thread's turn: its catch would swallow what arrives after it has read its lines.
+    """
+    with _TURN:
+        lines: list[bytes] = []
+        try:
+            with caught_stderr() as caught:
+                try:
+                    yield
+                finally:
+                    lines = caught()
+        finally:
+            rest = b"".join(line for line in lines if not line.startswith(dropped))
+            if rest:
+                os.write(2, rest)
+
+
 def _scratch() -> BinaryIO:
     if hasattr(os, "memfd_create"):  # Linux: also when the disk is full
         return os.fdopen(os.memfd_create("edge-nima"), "w+b")

@@ -14,12 +14,17 @@ import pytest
 
 from edge_nima.card import CARD_FILE, FORMAT, FORMAT_VERSION, LABELS_FILE, Card, associated_files, read_card
 from edge_nima.errors import CardError
+from edge_nima.gate import Failure, Verdict
 from edge_nima.pixels import Preprocessing, pixels_sha256, read_rgb, to_input
 from edge_nima.scorer import BUNDLED, load_model
 from fakes import TFLITE, card_dict
 
 BUNDLED_CARD = load_model().card
 PLAIN = Card(name="plain", preprocessing=Preprocessing())
+FAILED = Verdict(
+    "failed", 629, "629 photographs of x",
+    (Failure("srcc", 0.95, "min", 0.999), Failure("plcc", None, "min", 0.99)), limits={"srcc_min": 0.999},
+)  # fmt: skip
 
 
 def refused(damage: Callable[[], Any]) -> str:
@@ -58,6 +63,7 @@ def test_a_card_that_says_everything_comes_back_as_it_was() -> None:
         preprocessing=Preprocessing(640, 480, "crop", "lanczos", True, "BGR", 1 / 255, 0.0, "host"),
         calibration={"n": 200, "bins": [1, 2], "seed": 0},
         agreement={"srcc": 0.999},
+        gate=FAILED,
         attribution='Ünïcode, 写真, "quotes"\nand a second line',
     )
     assert Card.from_json(full.to_json()) == full
@@ -68,6 +74,13 @@ def test_a_card_needs_only_a_name_and_the_preprocessing() -> None:
     raw = card_dict(PLAIN)
     least = {key: raw[key] for key in ("format", "format_version", "name", "preprocessing")}
     assert Card.from_json(json.dumps(least)) == PLAIN
+
+
+def test_a_card_from_before_there_was_a_gate_still_reads() -> None:
+    raw = card_dict(PLAIN)
+    del raw["gate"]
+    assert Card.from_json(json.dumps(raw)) == PLAIN
+    assert PLAIN.gate is None
 
 
 def test_what_a_later_version_of_this_format_adds_is_passed_over() -> None:
@@ -81,7 +94,9 @@ def test_the_bundled_model_has_a_card_with_probes() -> None:
     card = read_card(BUNDLED.read_bytes())
     assert card is not None
     assert card.preprocessing == Preprocessing()
-    assert card.recipe == "float16"
+    assert card.recipe == "int8-mixed"
+    assert card.gate is not None
+    assert card.gate.status == "passed"
     assert card.licence == "Apache-2.0"
     assert len(card.labels) == 10
     assert len(card.probes) >= 3
@@ -248,6 +263,24 @@ def test_a_version_of_many_digits_is_refused_in_one_line() -> None:
         ("tolerance", {"own": 0.1, "reference": 100}, "tolerance.reference"),
         ("labels", "12345678910", "labels"),
         ("labels", {}, "labels"),
+        ("gate", "failed", "the card's gate is not an object"),
+        ("gate", [], "the card's gate is not an object"),
+        ("gate", {}, "the card's gate has the status None"),
+        ("gate", {"status": "superb", "n": 1}, "possible: passed, failed, not judged"),
+        ("gate", {"status": ["passed"], "n": 1}, "possible: passed, failed, not judged"),
+        ("gate", {"status": "passed"}, "the card's gate has n None"),
+        ("gate", {"status": "passed", "n": True}, "has n True"),
+        ("gate", {"status": "passed", "n": -1}, "has n -1"),
+        ("gate", {"status": "passed", "n": 1, "on": 5}, "has a on that is not text"),
+        ("gate", {"status": "not judged", "n": 1, "why": None}, "has a why that is not text"),
+        ("gate", {"status": "passed", "n": 1, "failures": {}}, "failures that are not a list"),
+        ("gate", {"status": "failed", "n": 1}, "says failed with 0 failures"),
+        ("gate", {"status": "passed", "n": 1, "failures": [1]}, "says passed with 1 failures"),
+        ("gate", {"status": "failed", "n": 1, "failures": [1]}, "without a statistic"),
+        ("gate", {"status": "failed", "n": 1, "failures": [{"statistic": "mae", "side": "up"}]}, "a side (min or max)"),
+        ("gate", {"status": "failed", "n": 1, "failures": [{"statistic": "mae", "side": "max"}]}, "not a number"),
+        ("gate", {"status": "passed", "n": 1, "limits": [1]}, "limits that are not numbers"),
+        ("gate", {"status": "passed", "n": 1, "limits": {"mae_max": "1"}}, "limits that are not numbers"),
         ("probes", {}, "probes"),
         ("probes", None, "probes"),
     ],

@@ -21,7 +21,7 @@ from edge_nima.pixels import Preprocessing, read_rgb
 from edge_nima.scorer import BUNDLED, ModelFile, load_model
 from fakes import RAMP, TFLITE, FakeOpener, answer_by_content, changed, fake_model
 
-MODEL = load_model()
+MODEL = load_model("mobilenet-ava-float16")  # its tolerance is narrow enough to test one
 
 
 def with_tolerance(own: float, reference: float) -> ModelFile:
@@ -222,10 +222,10 @@ def cli(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 
 def test_check_of_the_bundled_model_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], [str(BUNDLED)], ["--threads", "2"], ["mobilenet-ava-float16"]):
+    for arguments in ([], [str(BUNDLED)], ["--threads", "2"], ["mobilenet-ava-int8-mixed"]):
         code, out, err = cli(capsys, "check", *arguments)
         assert (code, err) == (0, "")
-        assert f"{len(MODEL.card.probes)} probes passed: {MODEL.label}" in out
+        assert f"{len(MODEL.card.probes)} probes passed: {load_model().label}" in out
         for probe in MODEL.card.probes:
             assert probe.name in out
         assert "differ" not in out
@@ -295,7 +295,7 @@ def test_check_with_impossible_threads_is_one_line(capsys: pytest.CaptureFixture
 
 def test_show_tells_what_the_card_says(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
-    code, out, err = cli(capsys, "show")
+    code, out, err = cli(capsys, "show", "mobilenet-ava-float16")
     assert (code, err) == (0, "")
     card = MODEL.card
     for told in (MODEL.label, MODEL.sha256, card.recipe, card.licence, card.preprocessing.describe(), card.attribution):
@@ -305,7 +305,7 @@ def test_show_tells_what_the_card_says(capsys: pytest.CaptureFixture[str], monke
 
 
 def test_show_json_is_the_card_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = cli(capsys, "show", "--json")
+    code, out, err = cli(capsys, "show", "mobilenet-ava-float16", "--json")
     assert (code, err) == (0, "")
     assert Card.from_json(out) == MODEL.card
     assert json.loads(out)["format"] == "edge-nima card"

@@ -70,19 +70,36 @@ def test_the_public_names_are_these() -> None:
         _ = edge_nima.scorer_of  # type: ignore[attr-defined]
 
 
-def test_the_bundled_model_is_the_one_in_the_registry() -> None:
-    entry = registry.find(BUNDLED.stem)
-    assert entry.path == BUNDLED
-    assert registry.sha256_of(BUNDLED) == entry.sha256
-    assert BUNDLED.stat().st_size == entry.size
-    assert load_model().card.name == entry.name
+MODELS = sorted(BUNDLED.parent.glob("*.tflite"))
 
 
-def test_the_bundled_model_passes_its_golden_probes() -> None:
-    results = check_model(load_model())
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_a_bundled_model_is_the_one_in_the_registry(path: Path) -> None:
+    entry = registry.find(path.stem)
+    assert entry.path == path
+    assert registry.sha256_of(path) == entry.sha256
+    assert path.stat().st_size == entry.size
+    assert load_model(path.stem).card.name == entry.name
+
+
+def test_the_registry_lists_the_bundled_models_and_no_other_as_bundled() -> None:
+    assert BUNDLED in MODELS
+    assert sorted(entry.path for entry in registry.entries() if entry.url is None) == MODELS
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_a_bundled_model_passes_its_golden_probes(path: Path) -> None:
+    results = check_model(load_model(path.stem))
     assert len(results) >= 4
     assert [r.problem for r in results] == [None] * len(results)
     assert all(r.pixels_same and r.input_same for r in results)
+
+
+def test_the_default_model_has_passed_the_gate() -> None:
+    verdict = load_model().card.gate
+    assert verdict is not None
+    assert (verdict.status, verdict.failures) == ("passed", ())
+    assert BUNDLED.stat().st_size <= 3_800_000
 
 
 def test_the_bundled_models_card_names_its_checkpoint_and_licence() -> None:
@@ -110,9 +127,9 @@ def tracked() -> list[Path]:
     return [ROOT / os.fsdecode(name) for name in listing.stdout.split(b"\0") if name]
 
 
-def test_the_bundled_model_is_the_only_large_file() -> None:
+def test_the_bundled_models_are_the_only_large_files() -> None:
     large = [path for path in tracked() if path.is_file() and path.stat().st_size > 600_000]
-    assert large == [BUNDLED]
+    assert [path for path in large if path not in MODELS] == []
 
 
 def test_every_command_line_option_in_the_documentation_exists(capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,13 +138,15 @@ def test_every_command_line_option_in_the_documentation_exists(capsys: pytest.Ca
     options: dict[str, str] = {}
     for page in ("README.md", "convert/README.md", "CONTRIBUTING.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
-        for command, rest in re.findall(r"edge-nima (score|convert|check|show|models \w+)((?:[^\n`]|\\\n)*)", text):
+        for command, rest in re.findall(
+            r"edge-nima (score|convert|compare|check|show|models \w+)((?:[^\n`]|\\\n)*)", text
+        ):
             if command not in options:
                 cli.run([*command.split(), "--help"])
                 options[command] = re.sub(r"\s+", " ", capsys.readouterr().out)
             for option in re.findall(r"(?<!\S)--[a-z-]+", rest):
                 assert option in options[command], f"{page}: edge-nima {command} has no {option}"
-    assert {"score", "convert", "check", "show"} <= set(options)
+    assert {"score", "convert", "compare", "check", "show"} <= set(options)
 
 
 def blocks(language: str) -> list[str]:
@@ -196,7 +215,8 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> Non
         f"edge_nima-{edge_nima.__version__}.dist-info",
     }
     for name in (
-        "edge_nima/py.typed", "edge_nima/models/registry.toml", f"edge_nima/models/{BUNDLED.name}",
+        "edge_nima/py.typed", "edge_nima/models/registry.toml", "edge_nima/gate.toml", "edge_nima/report/page.css",
+        *(f"edge_nima/models/{path.name}" for path in MODELS),
         "edge_nima/cli/__init__.py", "edge_nima/frames/files.py", "edge_nima_convert/recipes.py",
     ):  # fmt: skip
         assert name in names

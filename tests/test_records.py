@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 from pathlib import Path
@@ -31,8 +32,12 @@ BINS = (0.01, 0.02, 0.05, 0.1, 0.3, 0.32, 0.1, 0.05, 0.03, 0.02)
 NAMES = ["a.jpg", "Größe, 日本.jpg", 'with "quotes", and, commas.jpg', "l'été\u2028.jpg", r"bad\xff.jpg", "=1+1", " x "]
 
 
-def scored(name: str, mean: float = 5.4) -> Item:
-    return ScoreRecord(name, mean, 1.5, BINS, "net@01234567", 12.345), FileStamp(1234, 1_700_000_000_123_456_789)
+HOW = "224x224, stretch, Pillow NEAREST (no antialias), RGB, p * 0.00784314 - 1 inside the graph"
+
+
+def scored(name: str, mean: float = 5.4, how: str | None = HOW) -> Item:
+    record = ScoreRecord(name, mean, 1.5, BINS, "net@01234567", 12.345, preprocessing=how)
+    return record, FileStamp(1234, 1_700_000_000_123_456_789)
 
 
 def failed(name: str) -> Item:
@@ -84,12 +89,49 @@ def test_a_name_that_is_not_utf8_does_not_end_the_run(tmp_path: Path, form: str)
 
 
 def test_json_lines_have_the_documented_keys_and_csv_the_documented_columns() -> None:
-    keys = ["name", "mean", "std", "distribution", "model", "elapsed_ms", "error", "size", "mtime_ns"]
+    keys = [
+        "name", "mean", "std", "distribution", "model", "elapsed_ms", "error", "preprocessing", "size", "mtime_ns",
+    ]  # fmt: skip
     row = json.loads(format_record(*scored("a"), "jsonl"))
     assert list(row) == keys
     assert row["error"] is None
     assert len(row["distribution"]) == 10
-    assert len(next(csv.reader([format_record(*scored("a, b"), "csv")]))) == len(COLUMNS) == 18
+    assert len(next(csv.reader([format_record(*scored("a, b"), "csv")]))) == len(COLUMNS) == 19
+
+
+def test_the_order_of_a_records_fields_stays() -> None:
+    record = ScoreRecord("n", 5.0, 1.0, BINS, "m@0", 2.0, None)
+    assert (record.error, record.preprocessing) == (None, None)
+    assert ScoreRecord("n", None, None, None, "m@0", 2.0, "why", HOW).preprocessing == HOW
+
+
+def without_preprocessing(path: Path) -> None:
+    """Make of a file what an earlier version wrote."""
+    if path.suffix == ".csv":
+        rows = list(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
+        at = rows[0].index("preprocessing")
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([*row[:at], *row[at + 1 :]] for row in rows)
+        return
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        del line["preprocessing"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+@every_form
+def test_files_of_earlier_versions_are_read_and_gone_on_with(tmp_path: Path, form: str) -> None:
+    path = write(tmp_path / f"r.{form}", [scored("a"), failed("b")])
+    without_preprocessing(path)
+    old = [scored("a", how=None), failed("b")]
+    assert read_records(path) == old
+    with RecordFile(path, form, read_records(path), ["a", "b", "c"]) as file:
+        file.write(*scored("c"))
+    assert read_records(path) == [*old, scored("c")]
+    header = path.read_bytes().partition(b"\n")[0]
+    if form == "csv":
+        path.write_bytes(header.replace(b"preprocessing,", b"")[:70])
+        assert read_records(path) == []  # torn within its header, and still one of ours
 
 
 @every_form

@@ -299,7 +299,7 @@ def test_threads_reach_the_interpreter_and_default_to_the_cores() -> None:
 
 
 def test_the_bundled_model_is_the_default_and_has_a_name() -> None:
-    models = [load_model(), load_model(BUNDLED), load_model(str(BUNDLED)), load_model("mobilenet-ava-float16")]
+    models = [load_model(), load_model(BUNDLED), load_model(str(BUNDLED)), load_model("mobilenet-ava-int8-mixed")]
     assert len({model.sha256 for model in models}) == 1
     assert models[0].label == f"{models[0].card.name}@{models[0].sha256[:8]}"
     assert edge_nima.open_scorer(threads=1).model.label == models[0].label

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_nima.ava import few
+from edge_nima.distribution import mean_rating
 from edge_nima.errors import CalibrationError, PictureError, printable
 from edge_nima.pixels import Pixels, Preprocessing, pixels_sha256, read_input
+from edge_nima_convert.lint import check_form, check_pictures, check_repeats
 
-FEWEST = 10
-"""Fewer calibration photographs than this are refused; the ranges would be those of the few."""
-ENOUGH = 100
-"""Below this a calibration is warned about. 100 and 400 measured the same."""
+if TYPE_CHECKING:
+    from edge_nima_convert.draws import Draw
+
+_AT_A_TIME = 64
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,15 @@ class Inputs:
     pixels: Pixels
     """uint8, shape (n, height, width, 3)."""
     paths: tuple[Path, ...]
-    hashes: frozenset[str]
-    """Of the pixels, to tell duplicates and overlaps."""
+    sha256: tuple[str, ...]
+    """Of each one's pixels, see `pixels_sha256`."""
     unreadable: tuple[str, ...]
     """"name: reason" of those left out."""
+
+    @cached_property
+    def hashes(self) -> frozenset[str]:
+        """Of the pixels, to tell duplicates and overlaps."""
+        return frozenset(self.sha256)
 
 
 def load_inputs(photographs: Sequence[Path], how: Preprocessing, step: Callable[[], None] = lambda: None) -> Inputs:
@@ -51,7 +60,7 @@ def load_inputs(photographs: Sequence[Path], how: Preprocessing, step: Callable[
             unreadable.append(f"{printable(path)}: {error}")
         step()
     stacked = np.stack(pixels) if pixels else np.zeros((0, how.height, how.width, 3), np.uint8)
-    return Inputs(stacked, tuple(paths), frozenset(map(pixels_sha256, stacked)), tuple(unreadable))
+    return Inputs(stacked, tuple(paths), tuple(map(pixels_sha256, stacked)), tuple(unreadable))
 
 
 def draw(photographs: Sequence[Path], count: int, seed: int) -> list[Path]:
@@ -62,26 +71,71 @@ def draw(photographs: Sequence[Path], count: int, seed: int) -> list[Path]:
     return [photographs[i] for i in chosen]
 
 
-def check_calibration(inputs: Inputs) -> list[str]:
-    """Warnings about a calibration set.
+def predicted_means(
+    photographs: Sequence[Path],
+    how: Preprocessing,
+    predict: Callable[[Pixels], NDArray[Any]],
+    step: Callable[[], None] = lambda: None,
+) -> tuple[list[Path], NDArray[np.float64], list[str]]:
+    """The float model's mean ratings, which make the bins where there are no labels. Pixels are not kept.
+
+    Args:
+        photographs: paths.
+        how: the specification.
+        predict: uint8, shape (n, height, width, 3), to distributions, shape (n, 10).
+        step: called after each photograph.
+
+    Returns:
+        The photographs that can be read, their means, shape (n,), and "name: reason" of the others.
+    """
+    paths: list[Path] = []
+    unreadable: list[str] = []
+    means: list[NDArray[np.float64]] = []
+    for start in range(0, len(photographs), _AT_A_TIME):
+        inputs = load_inputs(photographs[start : start + _AT_A_TIME], how, step)
+        paths += inputs.paths
+        unreadable += inputs.unreadable
+        if inputs.paths:
+            means.append(mean_rating(predict(inputs.pixels)))
+    return paths, np.concatenate([np.zeros(0), *means]), unreadable
+
+
+def check_calibration(
+    inputs: Inputs, *, how: Preprocessing | None = None, draw: Draw | None = None, judging: Set[str] = frozenset()
+) -> list[str]:
+    """Warnings about a calibration set, one line each.
+
+    Args:
+        inputs: the photographs.
+        how: the specification that they should have passed.
+        draw: how they were drawn, where from rating bins.
+        judging: hashes of the pixels of the photographs that judge the conversion.
 
     Raises:
-        CalibrationError: too few different photographs.
+        CalibrationError: too few different photographs, mostly one and the same, mostly constant or noise, or pixels
+            that are not of the model's input.
     """
-    different = len(inputs.hashes)
-    if different < FEWEST:
-        raise CalibrationError(
-            f"{different} different photographs cannot calibrate int8: give {ENOUGH} or more, at least {FEWEST}"
-        )
-    warnings = []
-    if different < ENOUGH:
-        warnings.append(f"only {different} different calibration photographs; {ENOUGH} or more are advised")
-    if different < len(inputs.paths):
-        warnings.append(f"{len(inputs.paths) - different} calibration photographs are duplicates")
-    return warnings
+    names = [printable(path.name) for path in inputs.paths]
+    check_form(inputs.pixels, how)
+    if not len(inputs.pixels) == len(names) == len(inputs.sha256):
+        raise CalibrationError(f"{len(inputs.pixels)} pictures with {len(names)} names and {len(inputs.sha256)} hashes")
+    warnings = check_repeats(names, inputs.sha256) + check_pictures(names, inputs.pixels)
+    if draw is not None:
+        warnings += draw.empty_bins()
+    return warnings + check_overlap(inputs, judging)
 
 
-def describe_calibration(inputs: Inputs, seed: int, means: NDArray[np.float64]) -> dict[str, Any]:
+def check_overlap(inputs: Inputs, judging: Set[str]) -> list[str]:
+    """A warning when photographs both calibrate and judge, by the hashes of their pixels."""
+    shared = [printable(p.name) for p, digest in zip(inputs.paths, inputs.sha256, strict=True) if digest in judging]
+    if not shared:
+        return []
+    return [f"{len(shared)} photographs both calibrate and judge; the agreement flatters int8: {few(shared)}"]
+
+
+def describe_calibration(
+    inputs: Inputs, seed: int, means: NDArray[np.float64], *, draw: Draw | None = None
+) -> dict[str, Any]:
     """The card's summary of a calibration; a photograph's id is its file name.
 
     Args:
@@ -89,14 +143,17 @@ def describe_calibration(inputs: Inputs, seed: int, means: NDArray[np.float64]) 
         seed: of their draw.
         means: shape (n,): the mean ratings that the float checkpoint predicts; their counts in ten equal bins of 1..10
             say how much of the scale was seen.
+        draw: how they were drawn, where from rating bins; then the counts are those of its bins and means.
     """
     counts, _ = np.histogram(means, bins=10, range=(1, 10))
     ids = "\n".join(sorted(path.name for path in inputs.paths))
-    return {
+    described = {
         "n": len(inputs.paths),
         "different": len(inputs.hashes),
         "ids_sha256": hashlib.sha256(ids.encode("utf-8", "surrogateescape")).hexdigest(),
+        "pixels_sha256": hashlib.sha256("\n".join(sorted(inputs.sha256)).encode()).hexdigest(),
         "bins": counts.tolist(),
         "bins_by": "mean rating that the float checkpoint predicts, ten equal bins of 1..10",
         "seed": seed,
     }
+    return described if draw is None else {**described, **draw.summary()}

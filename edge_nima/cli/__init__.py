@@ -12,7 +12,7 @@ import typer
 import typer.core
 
 from edge_nima import __version__
-from edge_nima.cli import check, convert, models, score, show
+from edge_nima.cli import check, compare, convert, models, score, show
 from edge_nima.cli.options import INTERRUPTED
 from edge_nima.errors import EdgeNimaError, reason
 
@@ -40,6 +40,7 @@ app.command("score")(score.score)
 app.command("show")(show.show)
 app.command("check")(check.check)
 app.command("convert")(convert.convert)
+app.command("compare")(compare.compare)
 app.add_typer(models.app, name="models")
 
 # typer carries click inside itself in some versions and beside itself in others.

@@ -6,7 +6,7 @@ import platform
 
 import typer
 
-from edge_nima.cli.options import CardOption, ModelArgument, ThreadsOption
+from edge_nima.cli.options import CardOption, ModelArgument, ThreadsOption, warn_of_gate
 from edge_nima.cli.show import plain
 
 FAILED = 1
@@ -24,6 +24,7 @@ def check(model: ModelArgument = None, card: CardOption = None, threads: Threads
     from edge_nima.scorer import load_model
 
     file = load_model(model, card)
+    warn_of_gate(file.card)
     results = check_model(file, threads or 1)
 
     from PIL import __version__ as pillow

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from edge_nima.errors import printable
+
+if TYPE_CHECKING:
+    from edge_nima.card import Card
 
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="A .tflite file, or a name from `edge-nima models list`; the bundled one.")
@@ -20,6 +25,15 @@ ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Pro
 def say(message: str) -> None:
     """One line on stderr."""
     print(f"edge-nima: {message}", file=sys.stderr)
+
+
+def warn_of_gate(card: Card) -> None:
+    """One line on stderr when the model's card says that it failed its gate."""
+    from edge_nima.gate import warning
+
+    told = warning(card.gate)
+    if told:
+        say(f"warning: {printable(card.name)}: {told}")
 
 
 INTERRUPTED = 130

@@ -5,6 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from time import monotonic
+
+SPOKEN_EVERY = 60.0
+"""Seconds between lines about long work where there is no terminal to draw a bar on."""
 
 
 @contextlib.contextmanager
@@ -58,3 +62,48 @@ def byte_progress(what: str, total: int) -> Iterator[Callable[[int, int], None]]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda have, size: bar.update(task, completed=have, total=size)
+
+
+@contextlib.contextmanager
+def stages(what: str) -> Iterator[Callable[[str, int, int, str], None]]:
+    """Show work in stages whose lengths are not known beforehand; where nobody is looking, one line a minute.
+
+    The value is called with the stage, how much of it is done, of how much, and a note.
+    """
+    if not sys.stderr.isatty():
+        yield _spoken(what)
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None, note="", visible=False)
+        at = ""
+
+        def show(stage: str, done: int, total: int, note: str) -> None:
+            nonlocal at
+            if stage != at:
+                at = stage
+                bar.reset(task, total=total, visible=True)  # so that the time left is of this stage
+            bar.update(task, description=escape(f"{what}: {stage}"), completed=done, total=total, note=escape(note))
+
+        yield show
+
+
+def _spoken(what: str) -> Callable[[str, int, int, str], None]:
+    last = monotonic()
+
+    def tell(stage: str, done: int, total: int, note: str) -> None:
+        nonlocal last
+        now = monotonic()
+        if now - last >= SPOKEN_EVERY:
+            last = now
+            told = f"{what}: {stage} {done}/{total}{f', {note}' if note else ''}"
+            print(f"edge-nima: {told}", file=sys.stderr, flush=True)
+
+    return tell

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.options import INTERRUPTED, CardOption, ModelOption, ThreadsOption, say
+from edge_nima.cli.options import INTERRUPTED, CardOption, ModelOption, ThreadsOption, say, warn_of_gate
 from edge_nima.cli.progress import progress
 from edge_nima.errors import RequestError, printable
 
@@ -72,6 +72,7 @@ def score(
     photographs = find_photographs(paths)
     jobs, threads = _share_cores(len(photographs), jobs, threads)
     scorer = open_scorer(model, threads, card=card, max_megapixels=max_megapixels or MAX_MEGAPIXELS)
+    warn_of_gate(scorer.card)
     held = _held(output, kind, scorer.model.label) if resume and output else []
     stamps = {record.name: stamp for record, stamp in held if record.error is None}
     # Stamped before they are scored: one that changes meanwhile is scored again by the next --resume.

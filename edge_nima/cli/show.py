@@ -56,6 +56,7 @@ def _rows(file: ModelFile) -> list[tuple[str, str]]:
         ("output", f"{len(card.labels)} values: {card.output}"),
         ("calibration", _pairs(dict(card.calibration)) if card.calibration else "none"),
         ("agreement", _pairs(dict(card.agreement)) if card.agreement else "not measured"),
+        ("gate", card.gate.describe() if card.gate else "not recorded"),
         ("tolerance", f"own {card.tolerance['own']:g}, float model {card.tolerance['reference']:g} rating points"),
     ]
     for probe in card.probes:

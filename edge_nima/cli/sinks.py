@@ -45,11 +45,11 @@ class Lines:
         self.complete = True
         self.left_at: Path | None = None
         if kind == "csv":
-            _out(",".join(COLUMNS) + "\n")
+            put_out(",".join(COLUMNS) + "\n")
 
     def write(self, record: ScoreRecord, stamp: FileStamp) -> None:
         """Print one record."""
-        _out(format_record(record, stamp, self._kind))
+        put_out(format_record(record, stamp, self._kind))
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +100,7 @@ class Ranking:
             head = ",".join(COLUMNS) + "\n" if self._kind == "csv" else ""
             text = head + "".join(format_record(record, stamp, self._kind) for record, stamp in scored + failed)
         if self._output is None:
-            _out(text)
+            put_out(text)
             return
         try:
             content = text.encode("utf-8", "backslashreplace")
@@ -123,7 +123,7 @@ def _table(records: list[ScoreRecord], to_terminal: bool) -> str:
     if not records:
         return ""
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii") if to_terminal else "utf-8"
-    table = Table(box=box.SIMPLE_HEAD if _can_show("─", encoding) else box.ASCII, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD if can_show("─", encoding) else box.ASCII, pad_edge=False)
     for heading, wide in (("rank", 4), ("mean", 5), ("std", 4)):
         table.add_column(heading, justify="right", no_wrap=True, min_width=wide)
     table.add_column("1..10", no_wrap=True, min_width=10)
@@ -139,7 +139,8 @@ def _table(records: list[ScoreRecord], to_terminal: bool) -> str:
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
-def _can_show(text: str, encoding: str) -> bool:
+def can_show(text: str, encoding: str) -> bool:
+    """Whether an encoding has the characters of `text`."""
     try:
         text.encode(encoding)
     except (UnicodeEncodeError, LookupError):
@@ -147,7 +148,12 @@ def _can_show(text: str, encoding: str) -> bool:
     return True
 
 
-def _out(text: str) -> None:
+def put_out(text: str) -> None:
+    """Write text to stdout.
+
+    Raises:
+        OutputError: stdout is closed.
+    """
     if sys.stdout is None:
         raise OutputError("stdout is closed; give --output FILE")
     # Names may hold what the terminal's encoding lacks; a table must not end in an error for that.

@@ -1,0 +1,268 @@
+"""Two models on the same photographs, beside people where their ratings are known: everything a report shows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from edge_nima.agreement import (
+    FLIP_AT,
+    RESAMPLES,
+    Agreement,
+    bootstrap_weights,
+    measure_agreement,
+    percentile_interval,
+    resampled_averages,
+    resampled_means,
+)
+from edge_nima.ava import read_labels
+from edge_nima.distribution import BINS, Floats, as_distribution, earth_movers_distance, mean_rating, rating_std
+from edge_nima.errors import RequestError, printable
+from edge_nima.joining import Join, Opinions, join_opinions, ratings_of, read_opinions
+from edge_nima.people import INFERRED, PeoplePart, hold_against_people, people_means
+
+BIN_WIDTH = 0.5
+"""Of the bins of mean rating, rating points: models crowd around 5, and whole points would leave four bins."""
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """What quantising one layer costs."""
+
+    name: str
+    kind: str
+    """"depthwise convolution", say."""
+    weight_snr_db: float | None
+    """Signal to noise of its weights, decibels; None for a layer without."""
+    activation_snr_db: float
+    """Signal to noise of what it puts out, decibels, against the float model on the same photographs."""
+    mae: float | None
+    """Mean absolute difference of the mean rating when this layer alone is quantised; None where not measured."""
+    precision: str
+    """"int8" or "float16", say: how the finished model holds it."""
+
+
+@dataclass(frozen=True)
+class RatingBin:
+    """The photographs of one stretch of mean rating."""
+
+    low: float
+    high: float
+    """Outside the bin, but for the last."""
+    agreement: Agreement
+    reference_error: float | None
+    """Mean of reference minus people, rating points; None without ratings."""
+    candidate_error: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Candidate against reference on `n` photographs."""
+
+    reference_name: str
+    candidate_name: str
+    on: str
+    """Which photographs, in words."""
+    names: tuple[str, ...]
+    reference: Floats
+    """Distributions, shape (n, 10), likewise below."""
+    candidate: Floats
+    people: Floats | None
+    """`nan` where a photograph has no ratings."""
+    agreement: Agreement
+    intervals: Mapping[str, tuple[float, float]]
+    """Bootstrapped 95 % intervals of `agreement`, by field; p99, maximum and largest_bin have none."""
+    bins_of: str
+    """Whose means make the bins: "reference" or "people"."""
+    bins: tuple[RatingBin, ...]
+    """Those that hold photographs, lowest first."""
+    against_people: PeoplePart | None
+    join: Join | None
+    """How files were brought together; None for arrays."""
+    preprocessing: str | None
+    warnings: tuple[str, ...]
+    resamples: int
+    seed: int
+
+    @property
+    def n(self) -> int:
+        """Photographs that both scored."""
+        return len(self.names)
+
+    def worst(self, count: int = 10) -> list[int]:
+        """Rows of the photographs whose means differ most, the worst first."""
+        gap = np.abs(mean_rating(self.candidate) - mean_rating(self.reference))
+        return sorted(range(self.n), key=lambda row: (-gap[row], self.names[row]))[:count]
+
+
+def compare_records(
+    reference: str | os.PathLike[str],
+    candidate: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two files of score records; names join by path, or by id.
+
+    Args:
+        reference: records of the float model.
+        candidate: records of the model that is to stand in for it.
+        labels: people's ratings of these photographs, as `ava.read_labels` takes them.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Raises:
+        RequestError: a file is not what it should be, the preprocessings differ, or nothing is in common.
+    """
+    ours, theirs = read_opinions(reference), read_opinions(candidate)
+    names, p, q, join = join_opinions(ours, theirs)
+    rated = None if labels is None else read_labels(labels)
+    people, source = None, ""
+    if rated is not None:
+        people = ratings_of(names, rated)
+        used = int((~np.isnan(people[:, 0])).sum())
+        source = printable(rated.name) + (f", {used:,} of its {len(rated):,} labels" if used < len(rated) else "")
+    return compare(
+        names, p, q, people,
+        reference_name=f"{ours.model} ({ours.source})", candidate_name=f"{theirs.model} ({theirs.source})",
+        people_source=source, inferred=rated is not None and rated.inferred,
+        join=join, preprocessing=ours.preprocessing or theirs.preprocessing,
+        warnings=_doubts(ours, theirs, join), resamples=resamples, seed=seed,
+    )  # fmt: skip
+
+
+def compare(
+    names: Sequence[str],
+    reference: ArrayLike,
+    candidate: ArrayLike,
+    people: ArrayLike | None = None,
+    *,
+    reference_name: str = "reference",
+    candidate_name: str = "candidate",
+    on: str = "",
+    people_source: str = "people",
+    inferred: bool = False,
+    join: Join | None = None,
+    preprocessing: str | None = None,
+    warnings: Sequence[str] = (),
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """Compare distributions, row by row.
+
+    Args:
+        names: n of them, of the photographs; paths where a report is to show them.
+        reference: shape (n, 10), votes or proportions, n at least 1.
+        candidate: shape (n, 10), the same photographs in the same order.
+        people: shape (n, 10), people's votes; a row of `nan` where there are none.
+        reference_name: what reports call it.
+        candidate_name: what reports call it.
+        on: which photographs these are, in words.
+        people_source: what reports call the ratings.
+        inferred: whether `people` holds max-entropy histograms of known means.
+        join: how files were brought together.
+        preprocessing: of both, in words.
+        warnings: what a reader of the numbers should know, one line each.
+        resamples: of the bootstrap, at least 1.
+        seed: of the bootstrap.
+
+    Raises:
+        RequestError: the shapes differ, n is 0, a row is no histogram, or no photograph has ratings.
+    """
+    try:
+        agreement = measure_agreement(reference, candidate)
+        p, q = as_distribution(reference), as_distribution(candidate)
+        if len(names) != len(p):
+            raise ValueError(f"{len(names)} names for {len(p)} photographs")
+        ratings = None if people is None else _ratings(people, len(p))
+    except ValueError as error:
+        raise RequestError(f"cannot compare: {error}") from error
+    part = None
+    if ratings is not None:
+        part = hold_against_people(names, p, q, ratings, people_source, inferred, resamples, seed)
+    intervals = _intervals(p, q, resamples, seed)
+    return Comparison(
+        reference_name=reference_name,
+        candidate_name=candidate_name,
+        on=on,
+        names=tuple(names),
+        reference=p,
+        candidate=q,
+        people=ratings,
+        agreement=agreement,
+        intervals=intervals,
+        bins_of="reference" if ratings is None else "people",
+        bins=tuple(_bins(p, q, ratings)),
+        against_people=part,
+        join=join,
+        preprocessing=preprocessing,
+        warnings=(*warnings, *([INFERRED] if part is not None and inferred else [])),
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def _doubts(ours: Opinions, theirs: Opinions, join: Join) -> list[str]:
+    doubts = [
+        f"{side.unsaid} of {len(side.records)} records in {side.source} do not say their preprocessing: "
+        "whether both models had the same pixels cannot be checked"
+        for side in (ours, theirs)
+        if side.unsaid
+    ]
+    if ours.model == theirs.model:
+        doubts.append(f"both files hold scores of {ours.model}: this compares machines, not models")
+    if join.other_size:
+        told = f"{len(join.other_size)} photographs are files of another size on the other machine"
+        doubts.append(f"{told} ('{join.other_size[0]}'): perhaps other pictures under the same name")
+    return doubts
+
+
+def _ratings(people: ArrayLike, n: int) -> Floats:
+    votes = np.asarray(people, np.float64)
+    if votes.shape != (n, BINS):
+        raise ValueError(f"people's ratings have shape {votes.shape}, the photographs need {(n, BINS)}")
+    rated = ~np.isnan(votes).all(axis=1)
+    if not rated.any():
+        raise ValueError("none of the photographs has people's ratings")
+    ratings = np.full((n, BINS), np.nan)
+    ratings[rated] = as_distribution(votes[rated])
+    return ratings
+
+
+def _intervals(p: Floats, q: Floats, resamples: int, seed: int) -> dict[str, tuple[float, float]]:
+    """Bootstrapped intervals of `Agreement`, but for its extremes: resamples cannot exceed what is there."""
+    a, b = mean_rating(p), mean_rating(q)
+    averaged = {
+        "mae": np.abs(b - a),
+        "bias": b - a,
+        "std_mae": np.abs(rating_std(q) - rating_std(p)),
+        "emd_r1": earth_movers_distance(p, q, r=1),
+        "emd_r2": earth_movers_distance(p, q, r=2),
+        "flips": ((a >= FLIP_AT) != (b >= FLIP_AT)).astype(np.float64),
+    }
+    draws: dict[str, list[Floats]] = {}
+    for weights in bootstrap_weights(len(a), resamples, seed):
+        drawn = resampled_averages(averaged, weights) | resampled_means(a, b, weights)
+        for name, values in drawn.items():
+            draws.setdefault(name, []).append(values)
+    names = (*averaged, "srcc", "plcc", "spread_ratio")
+    return {name: percentile_interval(np.concatenate(draws.get(name, [np.array([])]))) for name in names}
+
+
+def _bins(p: Floats, q: Floats, ratings: Floats | None) -> Iterator[RatingBin]:
+    of = p if ratings is None else ratings
+    rated = ~np.isnan(of).any(axis=1)
+    p, q = p[rated], q[rated]
+    means, a, b = people_means(of[rated]), mean_rating(p), mean_rating(q)
+    last = round((BINS - 1) / BIN_WIDTH) - 1
+    where = np.minimum(np.floor((means - 1) / BIN_WIDTH).astype(int), last)
+    for number in np.unique(where).tolist():
+        inside = where == number
+        low = 1 + number * BIN_WIDTH
+        errors = (None, None) if ratings is None else tuple(float((m - means)[inside].mean()) for m in (a, b))
+        yield RatingBin(low, low + BIN_WIDTH, measure_agreement(p[inside], q[inside]), *errors)

@@ -1,0 +1,108 @@
+"""The photographs of a report: where they are on this machine, and small enough to travel inside a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_nima.errors import PictureError, RequestError, printable
+from edge_nima.joining import photograph_id
+
+SIDE = 320
+"""Of the square that a thumbnail fits in, pixels."""
+
+
+def find_pictures(names: Sequence[str], folder: Path | None) -> dict[str, Path]:
+    """Where photographs are.
+
+    Each is looked for beneath `folder`, by as much of its path as is there; then, by its id, anywhere beneath it; then
+    as a path of its own.
+
+    Args:
+        names: as records call them.
+        folder: where the photographs are; None when nobody said.
+
+    Returns:
+        A path for each of those that are found.
+
+    Raises:
+        RequestError: there is no such folder.
+    """
+    if folder is not None and not folder.is_dir():
+        raise RequestError(f"--photos '{printable(folder)}' is no folder")
+    found: dict[str, Path] = {}
+    for name in names:
+        path = _beneath(folder, name) if folder is not None else None
+        if path is None and _is_file(Path(name)):
+            path = Path(name)
+        if path is not None:
+            found[name] = path
+    lost = [name for name in names if name not in found]
+    if folder is not None and lost:
+        found |= _by_id(lost, folder)
+    return found
+
+
+def _beneath(folder: Path, name: str) -> Path | None:
+    # A record may come from anywhere: what it names must lie beneath the folder.
+    parts = [part for part in name.split("/") if part not in {"", ".", ".."}]
+    for first in range(len(parts)):
+        path = folder.joinpath(*parts[first:])
+        if _is_file(path):
+            return path
+    return None
+
+
+def _by_id(names: Sequence[str], folder: Path) -> dict[str, Path]:
+    from edge_nima.frames.files import find_photographs
+
+    try:
+        there = find_photographs([folder])
+    except RequestError:  # no photographs in it: then these are not found, and the page says so
+        return {}
+    by_id = {photograph_id(printable(path)): path for path in there}
+    times = Counter(photograph_id(printable(path)) for path in there)
+    ids = {name: photograph_id(name) for name in names}
+    return {name: by_id[key] for name, key in ids.items() if times[key] == 1}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def thumbnail(path: Path) -> str:
+    """A photograph as a data URI: upright, within 320x320, JPEG.
+
+    Raises:
+        PictureError: it cannot be read.
+    """
+    from PIL import Image
+
+    from edge_nima.pixels import read_rgb
+
+    image = Image.fromarray(read_rgb(path))
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def thumbnails(names: Sequence[str], folder: Path | None) -> dict[str, str | PictureError]:
+    """A data URI for each photograph that is found, or why there is none.
+
+    Raises:
+        RequestError: as `find_pictures`.
+    """
+    shown: dict[str, str | PictureError] = {}
+    for name, path in find_pictures(names, folder).items():
+        try:
+            shown[name] = thumbnail(path)
+        except PictureError as error:
+            shown[name] = error
+    return shown
