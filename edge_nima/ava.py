@@ -16,7 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from edge_nima.distribution import Floats, as_distribution, max_entropy_distribution, mean_rating
 from edge_nima.errors import RequestError, printable
-from edge_nima.label_text import VOTES, check_once, check_votes, lines_of, read_csv, read_text, refusal, whole_number
+from edge_nima.label_text import (
+    COLUMNS,
+    VOTES,
+    check_once,
+    check_votes,
+    lines_of,
+    read_csv,
+    read_text,
+    refusal,
+    whole_number,
+)  # fmt: skip
 from edge_nima.names import Names
 
 _AVA_COLUMNS = ("index", "id", *VOTES, "tag1", "tag2", "challenge")
@@ -150,8 +160,7 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
             lies outside 1..10, a photograph comes twice; with the line.
     """
     text, sha256 = read_text(path, "AVA.txt, or a CSV with a header, in UTF-8")
-    first = text.lstrip().partition("\n")[0]
-    if "," not in first and len(first.split()) > 2 and first.split()[0].isdecimal():
+    if is_ava(text):
         rows = _ava_rows(path, text)
         counts = np.array([row.votes for row in rows], np.float64)
         numbers = tuple(row.image_id for row in rows)
@@ -207,17 +216,35 @@ def rating_bins(means: ArrayLike, bins: int = 10) -> NDArray[np.intp]:
     return np.minimum(np.searchsorted(edges, m.round(_DIGITS), side="right") - 1, bins - 1)
 
 
+def is_ava(text: str) -> bool:
+    """Whether a label file's text is AVA.txt's kind, not a CSV."""
+    first = text.lstrip().partition("\n")[0]
+    return "," not in first and len(first.split()) > 2 and first.split()[0].isdecimal()
+
+
+def ava_row(path: str | os.PathLike[str], line: int, content: str, seen: dict[str, int]) -> AvaRow:
+    """Read one line of AVA.txt.
+
+    Args:
+        path: the file.
+        line: its number.
+        content: what it says.
+        seen: lines of the ids so far; this one's is added when all is well with it.
+
+    Raises:
+        LabelError: what is wrong with it.
+    """
+    cells = content.split()
+    if len(cells) != len(_AVA_COLUMNS):
+        possible = f"AVA's {len(_AVA_COLUMNS)}, {' '.join(_AVA_COLUMNS)}"
+        raise refusal(path, line, f"{len(cells)} columns", possible, COLUMNS)
+    numbers = [int(whole_number(path, line, column, cell)) for column, cell in zip(_AVA_COLUMNS, cells, strict=True)]
+    _, image_id, *votes, tag1, tag2, challenge = numbers
+    check_votes(path, line, votes)
+    check_once(path, line, "id", str(image_id), seen)
+    return AvaRow(str(image_id), tuple(votes), tuple(tag for tag in (tag1, tag2) if tag), challenge)
+
+
 def _ava_rows(path: str | os.PathLike[str], text: str) -> list[AvaRow]:
-    rows, seen = [], dict[str, int]()
-    for line, content in lines_of(text):
-        cells = content.split()
-        if len(cells) != len(_AVA_COLUMNS):
-            raise refusal(path, line, f"{len(cells)} columns", f"AVA's {len(_AVA_COLUMNS)}, {' '.join(_AVA_COLUMNS)}")
-        numbers = [
-            int(whole_number(path, line, column, cell)) for column, cell in zip(_AVA_COLUMNS, cells, strict=True)
-        ]
-        _, image_id, *votes, tag1, tag2, challenge = numbers
-        check_votes(path, line, votes)
-        check_once(path, line, "id", str(image_id), seen)
-        rows.append(AvaRow(str(image_id), tuple(votes), tuple(tag for tag in (tag1, tag2) if tag), challenge))
-    return rows
+    seen = dict[str, int]()
+    return [ava_row(path, line, content, seen) for line, content in lines_of(text)]

@@ -7,6 +7,7 @@ EdgeNimaError                      exit code 2: nothing was done
 ├── CheckpointError (ValueError)   weights that are not the network they are said to be
 ├── CalibrationError(ValueError)   photographs that cannot calibrate a quantised model
 ├── RequestError    (ValueError)   arguments that do not fit together, files that are not there
+│   └── LabelError                 one line of a label file
 ├── PackageMissing  (ImportError)  an optional package is not installed
 ├── DownloadError   (OSError)      exit code 1: a download failed or does not match its checksum
 └── OutputError     (OSError)      exit code 1: results could not be written
@@ -50,8 +51,23 @@ class RequestError(EdgeNimaError, ValueError):
     """Arguments that do not fit together, or name what does not exist."""
 
 
+class LabelError(RequestError):
+    """One line of a label file that cannot be used."""
+
+    def __init__(self, path: str | os.PathLike[str], line: int, kind: str, what: str) -> None:
+        """Take the file, the line's number from 1, and what is wrong: a short kind and words for a person."""
+        super().__init__(f"'{printable(path)}' line {line}: {what}")
+        self.line, self.kind, self.what = line, kind, what
+
+
 class PackageMissing(EdgeNimaError, ImportError):
     """An optional package is not installed."""
+
+
+class TrainingError(EdgeNimaError, ArithmeticError):
+    """Training came to numbers that are none; what was saved before is kept."""
+
+    exit_code = 1
 
 
 class DownloadError(EdgeNimaError, OSError):

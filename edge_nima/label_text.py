@@ -8,12 +8,13 @@ import io
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edge_nima.distribution import BINS, Floats, mean_rating
-from edge_nima.errors import RequestError, printable, reason
+from edge_nima.errors import LabelError, RequestError, printable, reason
 from edge_nima.names import Names
 
 VOTES = tuple(f"n{rating}" for rating in range(1, BINS + 1))
@@ -54,9 +55,13 @@ def lines_of(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def refusal(path: str | os.PathLike[str], line: int, what: str, possible: str) -> RequestError:
+COLUMNS, NUMBER, RATING, TWICE, OTHER = "columns", "number", "rating", "twice", "other"
+"""Kinds of what can be wrong with a line: too few or many cells, no number, an impossible one, a second row."""
+
+
+def refusal(path: str | os.PathLike[str], line: int, what: str, possible: str, kind: str = OTHER) -> LabelError:
     """The error for one line of a file."""
-    return RequestError(f"'{printable(path)}' line {line}: {what}; possible: {possible}")
+    return LabelError(path, line, kind, f"{what}; possible: {possible}")
 
 
 def shown(cell: str) -> str:
@@ -66,15 +71,21 @@ def shown(cell: str) -> str:
 
 def check_once(path: str | os.PathLike[str], line: int, column: str, name: str, seen: dict[str, int]) -> None:
     """Note the line of a name in `seen`, or refuse the name's second line."""
-    if name in seen:
-        raise refusal(path, line, f"{column} {shown(name)} is that of line {seen[name]} too", "each photograph once")
+    refuse_second(path, line, column, name, seen)
     seen[name] = line
+
+
+def refuse_second(path: str | os.PathLike[str], line: int, column: str, name: str, seen: dict[str, int]) -> None:
+    """Refuse a name that is in `seen`."""
+    if name in seen:
+        what = f"{column} {shown(name)} is that of line {seen[name]} too"
+        raise refusal(path, line, what, "each photograph once", TWICE)
 
 
 def whole_number(path: str | os.PathLike[str], line: int, column: str, cell: str) -> str:
     """A cell's whole number, without leading zeros; anything else is refused."""
     if not _WHOLE.fullmatch(cell):
-        raise refusal(path, line, f"{column} is {shown(cell)}", "a whole number, 0 or more")
+        raise refusal(path, line, f"{column} is {shown(cell)}", "a whole number, 0 or more", NUMBER)
     return str(int(cell))
 
 
@@ -82,9 +93,84 @@ def check_votes(path: str | os.PathLike[str], line: int, votes: Sequence[float])
     """Refuse ten counts of which one is negative or too large, or that are all zero."""
     for column, count in zip(VOTES, votes, strict=True):
         if not 0 <= count <= _MOST_VOTES:
-            raise refusal(path, line, f"{column} is {count:g}", f"votes from 0 to {_MOST_VOTES:g}")
+            raise refusal(path, line, f"{column} is {count:g}", f"votes from 0 to {_MOST_VOTES:g}", RATING)
     if not sum(votes) > 0:
-        raise refusal(path, line, f"{VOTES[0]}..{VOTES[-1]} are all zero", "at least one vote")
+        raise refusal(path, line, f"{VOTES[0]}..{VOTES[-1]} are all zero", "at least one vote", RATING)
+
+
+Seen = dict[str, dict[str, int]]
+"""The line of each name, under "image_id" and "file"."""
+
+
+def no_names() -> Seen:
+    """Of a file of which nothing is read yet."""
+    return {"image_id": {}, "file": {}}
+
+
+def is_filled(cells: Sequence[str]) -> bool:
+    """Whether a row of a CSV holds anything."""
+    return any(cell.strip() for cell in cells)
+
+
+@dataclass(frozen=True)
+class CsvHeader:
+    """The first row of a CSV of labels."""
+
+    width: int
+    """Cells in it, and in every row."""
+    columns: dict[str, int]
+    """Where the columns are that are read."""
+
+    @property
+    def rated(self) -> tuple[str, ...]:
+        """The columns of the ratings: `n1`..`n10`, or `mean_rating` alone."""
+        return VOTES if VOTES[0] in self.columns else ("mean_rating",)
+
+
+def csv_header(path: str | os.PathLike[str], line: int, cells: Sequence[str]) -> CsvHeader:
+    """Read the first row of a CSV of labels.
+
+    Raises:
+        LabelError: it is no such header.
+    """
+    return CsvHeader(len(cells), _columns(path, line, [cell.strip().lower() for cell in cells]))
+
+
+def csv_row(
+    path: str | os.PathLike[str], line: int, cells: Sequence[str], header: CsvHeader, seen: Seen
+) -> tuple[dict[str, str], list[float]]:
+    """Read one row of a CSV of labels.
+
+    Args:
+        path: the file.
+        line: the row's.
+        cells: of the row.
+        header: the first row.
+        seen: the lines of the names so far, under "image_id" and "file"; the row's are added when all is well with it.
+
+    Returns:
+        The row's names by column, as they are compared, and its values under `header.rated`.
+
+    Raises:
+        LabelError: what is wrong with it.
+    """
+    if len(cells) != header.width:
+        raise refusal(path, line, f"{len(cells)} cells", f"{header.width}, as in the header", COLUMNS)
+    names = {}
+    for column in (column for column in seen if column in header.columns):
+        cell = cells[header.columns[column]].strip()
+        if not cell:
+            raise refusal(path, line, f"{column} is empty", "a name")
+        names[column] = Names.key(cell, written=True)
+        refuse_second(path, line, column, names[column], seen[column])
+    values = [_number(path, line, column, cells[header.columns[column]].strip()) for column in header.rated]
+    if header.rated is VOTES:
+        check_votes(path, line, values)
+    elif not 1 <= values[0] <= 10:
+        raise refusal(path, line, f"mean_rating is {values[0]!r}", "1 to 10", RATING)
+    for column, name in names.items():
+        seen[column][name] = line
+    return names, values
 
 
 def read_csv(path: str | os.PathLike[str], text: str) -> tuple[tuple[str, ...], tuple[str, ...], Floats | None, Floats]:
@@ -94,41 +180,26 @@ def read_csv(path: str | os.PathLike[str], text: str) -> tuple[tuple[str, ...], 
         n ids and n files, "" where there are none; votes, shape (n, 10), or None; mean ratings, shape (n,).
 
     Raises:
-        RequestError: with the line.
+        LabelError: a line cannot be used.
+        RequestError: there are no lines.
     """
     # strict: a quote that is never closed would otherwise swallow the rest of the file in silence.
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    seen, numbers = no_names(), []
     try:
-        header = next((row for row in reader if any(cell.strip() for cell in row)), [])
-        columns = _columns(path, reader.line_num, [cell.strip().lower() for cell in header])
-        rated = VOTES if VOTES[0] in columns else ("mean_rating",)
-        ids, files, numbers = dict[str, int](), dict[str, int](), []
+        first = next((row for row in reader if is_filled(row)), [])
+        header = csv_header(path, reader.line_num, first)
         for row in reader:
-            if not any(cell.strip() for cell in row):
-                continue
-            line = reader.line_num
-            if len(row) != len(header):
-                raise refusal(path, line, f"{len(row)} cells", f"{len(header)}, as in the header")
-            for column, seen in (("image_id", ids), ("file", files)):
-                if column in columns:
-                    cell = row[columns[column]].strip()
-                    if not cell:
-                        raise refusal(path, line, f"{column} is empty", "a name")
-                    check_once(path, line, column, Names.key(cell, written=True), seen)
-            values = [_number(path, line, column, row[columns[column]].strip()) for column in rated]
-            if rated is VOTES:
-                check_votes(path, line, values)
-            elif not 1 <= values[0] <= 10:
-                raise refusal(path, line, f"mean_rating is {values[0]!r}", "1 to 10")
-            numbers.append(values)
+            if is_filled(row):
+                numbers.append(csv_row(path, reader.line_num, row, header, seen)[1])
     except csv.Error as error:
         raise RequestError(f"'{printable(path)}' line {reader.line_num}: no CSV: {reason(error)}") from error
     if not numbers:
         raise RequestError(f"'{printable(path)}' holds a header and no labels; possible: one photograph on a line")
     given, none = np.array(numbers), ("",) * len(numbers)
-    votes = given if rated is VOTES else None
+    votes = given if header.rated is VOTES else None
     means = given[:, 0] if votes is None else mean_rating(votes)
-    return tuple(ids) or none, tuple(files) or none, votes, means
+    return tuple(seen["image_id"]) or none, tuple(seen["file"]) or none, votes, means
 
 
 def _columns(path: str | os.PathLike[str], line: int, header: list[str]) -> dict[str, int]:
@@ -150,5 +221,5 @@ def _columns(path: str | os.PathLike[str], line: int, header: list[str]) -> dict
 
 def _number(path: str | os.PathLike[str], line: int, column: str, cell: str) -> float:
     if not _NUMBER.fullmatch(cell):
-        raise refusal(path, line, f"{column} is {shown(cell)}", "a number, such as 4 or 16.5")
+        raise refusal(path, line, f"{column} is {shown(cell)}", "a number, such as 4 or 16.5", NUMBER)
     return float(cell)

@@ -11,7 +11,7 @@ import io
 import os
 import stat
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -95,6 +95,24 @@ class Preprocessing:
             if not number or not abs(value) <= _LARGEST_FACTOR or (factor == "scale" and value == 0):
                 other = " other than 0" if factor == "scale" else ""
                 raise CardError(f"preprocessing {factor} is {_short(value)}; possible: a finite number{other}")
+
+    def stated(
+        self, filter: str | None = None, fit: str | None = None, input_range: tuple[float, float] | None = None
+    ) -> Preprocessing:
+        """The same with what somebody states of it: the filter, the fit, what pixel values 0 and 255 became.
+
+        Raises:
+            CardError: there is no such filter or fit.
+        """
+        how = self
+        if filter is not None:
+            how = replace(how, filter=filter, antialias=filter != "nearest")
+        if fit is not None:
+            how = replace(how, fit=fit)
+        if input_range is not None:
+            low, high = input_range
+            how = replace(how, scale=(high - low) / 255, offset=low)
+        return how
 
     def describe(self) -> str:
         """One line for a person."""

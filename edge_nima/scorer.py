@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections import deque
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from edge_nima.card import Card, read_card
 from edge_nima.distribution import mean_rating, rating_std
 from edge_nima.errors import CardError, ModelError, PictureError, RequestError, printable, reason
 from edge_nima.frames import Frame
+from edge_nima.in_order import in_order
 from edge_nima.interpreter import Interpreter, OpenRuntime, open_runtime
 from edge_nima.pixels import MAX_MEGAPIXELS, Pixels, check_rgb, read_input, to_input
 from edge_nima.records import ScoreRecord
@@ -230,10 +230,8 @@ class Scorer:
         return self._pooled(pictures, jobs) if jobs > 1 else (self.score_or_error(picture) for picture in pictures)
 
     def _pooled(self, pictures: Iterable[Picture], jobs: int) -> Generator[ScoreRecord, None, None]:
-        from concurrent.futures import Future, ThreadPoolExecutor
         from queue import SimpleQueue
 
-        # Threads, not processes: decoding and inference release the GIL, and the model is in memory once.
         idle: SimpleQueue[Scorer] = SimpleQueue()
         idle.put(self)
         for _ in range(jobs - 1):
@@ -246,17 +244,7 @@ class Scorer:
             finally:
                 idle.put(scorer)
 
-        pending: deque[Future[ScoreRecord]] = deque()
-        pool = ThreadPoolExecutor(jobs, thread_name_prefix="edge-nima-score")
-        try:
-            for picture in pictures:
-                pending.append(pool.submit(work, picture))
-                if len(pending) > 4 * jobs:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        return in_order(work, pictures, jobs)
 
     def _input(self, picture: Any) -> Pixels:
         if isinstance(picture, str | os.PathLike | bytes):

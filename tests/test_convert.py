@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from edge_nima import cli
 from edge_nima.agreement import measure_agreement
 from edge_nima.card import CARD_FILE, LABELS_FILE, associated_files, read_card
 from edge_nima.check import check_model
+from edge_nima.errors import CheckpointError
 from edge_nima.interpreter import Interpreter
-from edge_nima.pixels import pixels_sha256
+from edge_nima.pixels import Preprocessing, pixels_sha256
 from edge_nima.scorer import load_model, open_scorer
 
 pytest.importorskip("tensorflow", reason="needs edge-nima[convert]")
@@ -343,7 +345,9 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, capsys: pytest.Capture
     assert "cannot be read by Keras" in refused(capsys, str(tmp_path / "other.keras"), *out)
     assert "no checkpoint by its name" in refused(capsys, str(tmp_path / "text.txt"), *out)
     os.makedirs(os.fsencode(tmp_path / "folder") + b"/na\xefve")
-    assert "not a SavedModel" in refused(capsys, str(tmp_path / "folder"), *out)
+    assert "neither a SavedModel's saved_model.pb nor a run's model.keras" in refused(
+        capsys, str(tmp_path / "folder"), *out
+    )
     assert "no such checkpoint" in refused(capsys, str(tmp_path / "missing.keras"), *out)
     assert "models pull" in refused(capsys, "idealo-mobilenet-aesthetic", *out)
 
@@ -466,3 +470,22 @@ def test_what_is_said_beside_the_registry_is_recorded(weights: Path) -> None:
     assert changed.source["preprocessing_stated_by"] == "the command line"
     assert (known.preprocessing.scale, known.preprocessing.offset) == (1 / 127.5, -1.0)
     assert open_checkpoint(weights, input_range=(-1, 1)).preprocessing == known.preprocessing
+
+
+def test_a_checkpoint_in_a_run_folder_brings_its_preprocessing_and_its_folders_name(
+    tiny_keras: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "my run"
+    run.mkdir()
+    shutil.copy(tiny_keras, run / "model.keras")
+    how = Preprocessing(filter="lanczos", antialias=True, fit="crop", scale=1.0, offset=0.0)
+    (run / "preprocessing.json").write_text(json.dumps(asdict(how)))
+    assert open_checkpoint(run).source["sha256"] == open_checkpoint(run / "model.keras").source["sha256"]
+    checkpoint = open_checkpoint(run / "model.keras")
+    assert checkpoint.preprocessing == how
+    assert checkpoint.stated == "the run folder"
+    assert checkpoint.name == "my-run"
+    assert open_checkpoint(run / "model.keras", filter="box").preprocessing.filter == "box"
+    (run / "preprocessing.json").write_text('{"filter": "best"}')
+    with pytest.raises(CheckpointError, match=r"does not say how 'model.keras' wants its pixels: .*'best'"):
+        open_checkpoint(run / "model.keras")

@@ -216,7 +216,7 @@ def test_a_batch_reads_only_a_few_pictures_ahead(jobs: int) -> None:
         assert next(records).error is None
     records.close()
     assert taken <= 10 + 4 * jobs + 1
-    assert not [t for t in threading.enumerate() if t.name.startswith("edge-nima-score")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("edge-nima")]
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

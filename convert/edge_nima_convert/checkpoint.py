@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from edge_nima_convert.network import load_keras_model, load_mobilenet_weights
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 BATCH = 32
+_BEST = "model.keras"
+"""Of a run folder of `edge-nima train fit`."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,10 @@ def open_checkpoint(
     input_range: tuple[float, float] | None = None,
     licence: str | None = None,
 ) -> Checkpoint:
-    """Open a Keras HDF5 weight file of MobileNet, a .keras file or a SavedModel folder.
+    """Open a Keras HDF5 weight file of MobileNet, a .keras file, a SavedModel folder or a run folder.
 
-    A file that the registry knows brings its own preprocessing and licence. For any other, what is not stated is
+    A file that the registry knows brings its own preprocessing and licence, a .keras file of a run folder of
+    `edge-nima train fit` its preprocessing. For any other, what is not stated is
     taken to be as in idealo's training (nearest, stretch, -1..1), and `Checkpoint.stated` says so.
 
     Args:
@@ -92,22 +96,25 @@ def open_checkpoint(
         )
     if not path.exists():
         raise CheckpointError(f"no such checkpoint: '{shown}' (edge-nima models list shows what can be pulled)")
+    if path.is_dir() and (path / _BEST).is_file():
+        path = path / _BEST
     if path.is_dir() and not (path / "saved_model.pb").is_file():
-        raise CheckpointError(f"'{shown}' is a folder but not a SavedModel: it has no saved_model.pb")
+        raise CheckpointError(f"'{shown}' is a folder with neither a SavedModel's saved_model.pb nor a run's {_BEST}")
     sha256 = _digest(path)
     known = find_by_sha256(sha256)
     call, variables, shape, architecture = _open(path)
-    stated = "the registry" if known else "assumed"
-    if (filter and fit and input_range) or (known and (filter or fit or input_range)):
+    trained = _of_run_folder(path)
+    stated = "the registry" if known else "the run folder" if trained else "assumed"
+    if (filter and fit and input_range) or ((known or trained) and (filter or fit or input_range)):
         stated = "the command line"
     source = {"file": path.name, "sha256": sha256, "architecture": architecture, "preprocessing_stated_by": stated}
     if known:
         source["url"] = known.url or ""
     checkpoint = Checkpoint(
-        name=name or (known.name if known else re.sub(r"[^\w.+-]+", "-", path.stem)),
+        name=name or (known.name if known else re.sub(r"[^\w.+-]+", "-", _stem(path, trained))),
         call=call,
         variables=variables,
-        preprocessing=_preprocessing(shape, filter, fit, input_range, shown),
+        preprocessing=_preprocessing(shape, trained or Preprocessing(), filter, fit, input_range, shown),
         stated=stated,
         source=source,
         licence=licence or (known.licence if known else "unknown"),
@@ -117,26 +124,38 @@ def open_checkpoint(
     return checkpoint
 
 
+def _stem(path: Path, trained: Preprocessing | None) -> str:
+    """What a file is called: every run folder's checkpoint is model.keras, so they have the folder's name."""
+    folder = path.resolve().parent.name
+    return folder if trained and folder[:1].isalnum() else path.stem
+
+
+def _of_run_folder(path: Path) -> Preprocessing | None:
+    """What `edge-nima train fit` wrote beside its checkpoints of how they want their pixels; None elsewhere."""
+    beside = path.with_name("preprocessing.json")
+    if path.suffix.lower() != ".keras" or not beside.is_file():
+        return None
+    try:
+        return Preprocessing(**json.loads(beside.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"'{printable(beside)}' does not say how '{printable(path.name)}' wants its pixels: {reason(error)}"
+        ) from error
+
+
 def _preprocessing(
     shape: tuple[int | None, ...],
+    how: Preprocessing,
     filter: str | None,
     fit: str | None,
     input_range: tuple[float, float] | None,
     shown: str,
 ) -> Preprocessing:
-    """What was stated, over what idealo's training did."""
+    """What was stated, over `how`."""
     _, height, width, channels = shape if len(shape) == 4 else (None,) * 4
     if channels != 3 or not height or not width:
         raise CheckpointError(f"'{shown}' takes {shape}; a scorer takes one RGB photograph of a fixed size")
-    how = Preprocessing(width=int(width), height=int(height))
-    if filter is not None:
-        how = replace(how, filter=filter, antialias=filter != "nearest")
-    if fit is not None:
-        how = replace(how, fit=fit)
-    if input_range is not None:
-        low, high = input_range
-        how = replace(how, scale=(high - low) / 255, offset=low)
-    return how
+    return replace(how, width=int(width), height=int(height)).stated(filter, fit, input_range)
 
 
 def _check_output(checkpoint: Checkpoint, shown: str) -> None:

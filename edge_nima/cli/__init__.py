@@ -12,7 +12,7 @@ import typer
 import typer.core
 
 from edge_nima import __version__
-from edge_nima.cli import check, compare, convert, models, score, show
+from edge_nima.cli import check, compare, convert, data, models, score, show, train
 from edge_nima.cli.options import INTERRUPTED
 from edge_nima.errors import EdgeNimaError, reason
 
@@ -42,6 +42,8 @@ app.command("check")(check.check)
 app.command("convert")(convert.convert)
 app.command("compare")(compare.compare)
 app.add_typer(models.app, name="models")
+app.add_typer(data.app, name="data")
+app.add_typer(train.app, name="train")
 
 # typer carries click inside itself in some versions and beside itself in others.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]

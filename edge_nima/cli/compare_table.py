@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from edge_nima.cli.sinks import can_show
@@ -30,6 +30,16 @@ def table(comparison: Comparison, to_terminal: bool) -> str:
         comparison: the numbers.
         to_terminal: whether stdout is where it goes, and its encoding and width count.
     """
+    return render(lambda fine: _parts(comparison, fine), to_terminal)
+
+
+def render(parts: Callable[[bool], Iterable[RenderableType]], to_terminal: bool) -> str:
+    """Lines and tables as text.
+
+    Args:
+        parts: is told whether there are characters to draw lines with.
+        to_terminal: as `table`.
+    """
     from rich.console import Console
 
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii") if to_terminal else "utf-8"
@@ -38,8 +48,7 @@ def table(comparison: Comparison, to_terminal: bool) -> str:
     console = Console(
         file=buffer, width=_WIDE, force_terminal=live, safe_box=True, markup=False, highlight=False, emoji=False
     )
-    fine = can_show("─", encoding)
-    for part in _parts(comparison, fine):
+    for part in parts(can_show("─", encoding)):
         console.print(part, soft_wrap=isinstance(part, str))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
@@ -67,7 +76,7 @@ def _parts(c: Comparison, fine: bool) -> Iterator[RenderableType]:
     yield from _left_over(c)
 
 
-def _new(headings: Sequence[str], fine: bool, texts: int = 1) -> Table:
+def new_table(headings: Sequence[str], fine: bool, texts: int = 1) -> Table:
     """A table whose last columns are numbers, its first `texts` ones words."""
     from rich import box
     from rich.table import Table
@@ -79,7 +88,7 @@ def _new(headings: Sequence[str], fine: bool, texts: int = 1) -> Table:
 
 
 def _agreement(c: Comparison, fine: bool) -> RenderableType:
-    made = _new(("statistic", "unit", "value", "95 % interval"), fine, texts=2)
+    made = new_table(("statistic", "unit", "value", "95 % interval"), fine, texts=2)
     for row in AGREEMENT:
         low, high = c.intervals.get(row.field, (float("nan"), float("nan")))
         made.add_row(
@@ -94,13 +103,13 @@ def _people(c: Comparison, fine: bool) -> Iterator[RenderableType]:
         return
     what = "difference: candidate minus reference, paired; below each its 95 % interval"
     yield f"Against people: {part.source}, n = {part.n:,}; {what}"
-    made = _new(("statistic", "unit", "reference", "candidate", "difference", "constant answer"), fine, texts=2)
+    made = new_table(("statistic", "unit", "reference", "candidate", "difference", "constant answer"), fine, texts=2)
     b = part.baselines
     constant = {
         "accuracy": b.accuracy, "emd_r1": b.emd_r1, "emd_r2": b.emd_r2, "mae": b.mae, "bias": 0.0, "spread_ratio": 0.0,
     }  # fmt: skip
     for row in PEOPLE:
-        cells = [_with_interval(getattr(getattr(part, side), row.field), row, side == "difference") for side in _SIDES]
+        cells = [with_interval(getattr(getattr(part, side), row.field), row, side == "difference") for side in _SIDES]
         inferred = " *" if part.inferred and row.field.startswith("emd") else ""
         made.add_row(row.label + inferred, row.unit, *cells, number(constant.get(row.field), row.form))
     yield made
@@ -117,7 +126,8 @@ def _people(c: Comparison, fine: bool) -> Iterator[RenderableType]:
 _SIDES = ("reference", "candidate", "difference")
 
 
-def _with_interval(estimate: Estimate, row: Row, signed: bool) -> str:
+def with_interval(estimate: Estimate, row: Row, signed: bool) -> str:
+    """A number, and below it its interval where there is one."""
     ends = interval(estimate.low, estimate.high, row.form, signed)
     value = number(estimate.value, row.form, signed)
     return value if ends == "-" else f"{value}\n{ends}"
@@ -128,7 +138,7 @@ def _bins(c: Comparison, fine: bool) -> RenderableType:
     headings = ["mean rating", "n", *BINS.values()]
     if c.against_people:
         headings += ["ref - people", "cand - people"]
-    made = _new(headings, fine)
+    made = new_table(headings, fine)
     for one in c.bins:
         cells = [number(getattr(one.agreement, row.field), row.form) for row in shown]
         if c.against_people:

@@ -49,7 +49,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 @contextlib.contextmanager
 def byte_progress(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """Show a download; the value is called with the bytes that are there and the bytes in all."""
+    """Show a download; the value is called with the bytes that are there and the bytes in all, 0 for not known."""
     if not sys.stderr.isatty():
         yield lambda have, size: None
         return
@@ -60,8 +60,8 @@ def byte_progress(what: str, total: int) -> Iterator[Callable[[int, int], None]]
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda have, size: bar.update(task, completed=have, total=size)
+        task = bar.add_task(what, total=total or None)
+        yield lambda have, size: bar.update(task, completed=have, total=size or None)
 
 
 @contextlib.contextmanager

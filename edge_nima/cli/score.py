@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable, Generator, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
@@ -18,7 +19,8 @@ from edge_nima.errors import RequestError, printable
 if TYPE_CHECKING:
     from edge_nima.cli.sinks import Sink
     from edge_nima.records import FileStamp, ScoreRecord
-    from edge_nima.scorer import Scorer
+
+    Held = list[tuple[ScoreRecord, FileStamp]]
 
 NOT_ALL_SCORED = 3
 
@@ -60,7 +62,6 @@ def score(
     from edge_nima.cli.sinks import open_sink
     from edge_nima.frames.files import find_photographs
     from edge_nima.pixels import MAX_MEGAPIXELS
-    from edge_nima.records import FileStamp
     from edge_nima.scorer import open_scorer
 
     started = perf_counter()
@@ -68,22 +69,19 @@ def score(
         if value is not None and math.isnan(value):
             raise RequestError(f"{option} is {value}; possible: a number")
     kind = _format_of(form, output)
-    _refuse(kind, output, overwrite, resume, bool(top or min_score))
+    refuse_loss(kind, output, overwrite, resume, bool(top or min_score))
     photographs = find_photographs(paths)
     jobs, threads = _share_cores(len(photographs), jobs, threads)
     scorer = open_scorer(model, threads, card=card, max_megapixels=max_megapixels or MAX_MEGAPIXELS)
     warn_of_gate(scorer.card)
-    held = _held(output, kind, scorer.model.label) if resume and output else []
-    stamps = {record.name: stamp for record, stamp in held if record.error is None}
-    # Stamped before they are scored: one that changes meanwhile is scored again by the next --resume.
-    stamped = [(path, FileStamp.of(path)) for path in photographs]
-    todo = [(path, stamp) for path, stamp in stamped if stamps.get(printable(path)) != stamp]
-    again = {printable(path) for path, _ in todo}
-    held = [(record, stamp) for record, stamp in held if record.name not in again]
+    held = held_records(output, kind, scorer.model.label) if resume and output else []
+    todo, held = still_to_do(photographs, held)
 
     sink = open_sink(kind, output, held, [printable(path) for path in photographs], top)
-    count, failures = _score_into(sink, scorer, todo, jobs, min_score)
-    _report(sink, kind, count, len(todo), len(held), failures, resumable=not (kind == Format.table or top or min_score))
+    count, failures = score_into(sink, lambda paths: scorer.score_batch(paths, jobs), todo, min_score)
+    report_run(
+        sink, kind, count, len(todo), len(held), failures, resumable=not (kind == Format.table or top or min_score)
+    )
     if not sink.complete:
         raise typer.Exit(INTERRUPTED)
     seconds = perf_counter() - started
@@ -93,16 +91,42 @@ def score(
     raise typer.Exit(NOT_ALL_SCORED if failures else 0)
 
 
-def _score_into(
-    sink: Sink, scorer: Scorer, todo: list[tuple[Path, FileStamp]], jobs: int, min_score: float | None
+def still_to_do(
+    photographs: Sequence[Path], held: Held, name: Callable[[Path], str] = printable
+) -> tuple[list[tuple[Path, FileStamp]], Held]:
+    """What of the photographs is not `held` as it is now, each with its stamp, and what of `held` stays.
+
+    Stamped before they are scored: one that changes meanwhile is scored again by the next --resume.
+    """
+    from edge_nima.records import FileStamp
+
+    stamps = {record.name: stamp for record, stamp in held if record.error is None}
+    stamped = [(path, FileStamp.of(path)) for path in photographs]
+    todo = [(path, stamp) for path, stamp in stamped if stamps.get(name(path)) != stamp]
+    again = {name(path) for path, _ in todo}
+    return todo, [(record, stamp) for record, stamp in held if record.name not in again]
+
+
+def score_into(
+    sink: Sink,
+    score_all: Callable[[Iterable[Path]], Generator[ScoreRecord, None, None]],
+    todo: list[tuple[Path, FileStamp]],
+    min_score: float | None = None,
 ) -> tuple[int, list[ScoreRecord]]:
-    """Score until done or interrupted; how many there are, and those without a score."""
+    """Score until done or interrupted; how many there are, and those without a score.
+
+    Args:
+        sink: takes the records.
+        score_all: photographs to their records, in order.
+        todo: photographs with their stamps.
+        min_score: means below this are not passed on.
+    """
     count, failures = 0, []
     with sink:
         try:
             with (
                 progress("scoring", len(todo)) as advance,
-                contextlib.closing(scorer.score_batch((path for path, _ in todo), jobs)) as records,
+                contextlib.closing(score_all(path for path, _ in todo)) as records,
             ):
                 for (_, stamp), record in zip(todo, records, strict=True):
                     if record.error is not None:
@@ -124,7 +148,7 @@ def _format_of(form: Format | None, output: Path | None) -> Format:
     return Format.table if output is None else Format(form_of(output))
 
 
-def _refuse(kind: Format, output: Path | None, overwrite: bool, resume: bool, selects: bool) -> None:
+def refuse_loss(kind: Format, output: Path | None, overwrite: bool, resume: bool, selects: bool) -> None:
     """Refuse what cannot be, before any work: options that do not fit, and output that would be lost."""
     from edge_nima.records import partial_path
 
@@ -160,7 +184,7 @@ def _share_cores(photographs: int, jobs: int | None, threads: int | None) -> tup
     return jobs, threads
 
 
-def _held(output: Path, kind: Format, label: str) -> list[tuple[ScoreRecord, FileStamp]]:
+def held_records(output: Path, kind: Format, label: str) -> Held:
     """What an earlier run left: in NAME.partial when it was stopped, else in NAME; nothing when neither is there."""
     from edge_nima.records import partial_path, read_records
 
@@ -172,14 +196,15 @@ def _held(output: Path, kind: Format, label: str) -> list[tuple[ScoreRecord, Fil
     if others:
         raise RequestError(
             f"'{printable(left)}' holds scores of {sorted(others)[0]}, this run is {label}: "
-            "give that --model, or --overwrite"
+            "score with that one, or --overwrite"
         )
     return held
 
 
-def _report(
+def report_run(
     sink: Sink, kind: Format, count: int, planned: int, held: int, failures: list[ScoreRecord], *, resumable: bool
 ) -> None:
+    """Say what was not scored, and how an interrupted run goes on."""
     if failures and kind == Format.table:
         shown = failures[:20]
         for record in shown:

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 from edge_nima import __version__
 from edge_nima.comparison import Comparison, LayerError
-from edge_nima.errors import OutputError, printable, reason
-from edge_nima.records import is_special, write_whole
 from edge_nima.report import plots
+from edge_nima.report.parts import cell, document, figure, listing, table, text, tile, write_document
 from edge_nima.report.photographs import worst_section
 from edge_nima.report.rows import AGREEMENT, BINS, PEOPLE, POINTS, Row, interval, number, photographs, unscored_line
 from edge_nima.undefined import why_undefined
 
-_STYLE = Path(__file__).with_name("page.css")
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""Whatever a file's name may smuggle in, the browser neither runs nor loads it."""
-_WORDS = {"what it is", "kind", "precision"}
-"""Columns of text, set from the left."""
-_LEFT = ' class="text"'
 _TILES = ("mae", "bias", "p99", "srcc", "flips", "spread_ratio")
 
 
@@ -48,16 +40,7 @@ def write_report(
         OutputError: the page cannot be written.
     """
     plots.need_matplotlib()
-    file = Path(path)
-    special = is_special(file)
-    content = page(comparison, layers=layers, photos=photos, title=title).encode("utf-8", "backslashreplace")
-    try:
-        if special:
-            file.write_bytes(content)
-        else:
-            write_whole(file, content)
-    except OSError as error:
-        raise OutputError(f"cannot write '{printable(file)}': {reason(error)}") from error
+    write_document(path, page(comparison, layers=layers, photos=photos, title=title))
 
 
 def page(
@@ -87,19 +70,7 @@ def page(
         _join(c),
         _foot(c),
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f"<title>{text(title)}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(section for section in sections if section)
-        + "\n</main>\n</body>\n</html>\n"
-    )
-
-
-def text(value: object) -> str:
-    """Anything as text of a page: nothing in it is markup."""
-    return escape(printable(str(value)))
+    return document(title, sections)
 
 
 def _head(c: Comparison, title: str) -> str:
@@ -135,47 +106,24 @@ def _tiles(c: Comparison) -> str:
         ends = interval(*c.intervals.get(row.field, (float("nan"),) * 2), row.form)
         value = number(getattr(c.agreement, row.field), row.form)
         detail = f"95 % {ends}" if ends != "-" else row.unit
-        tiles.append(
-            f'<div class="tile"><div class="label">{text(row.label)}</div><div class="value">{text(value)}</div>'
-            f'<div class="of">{text(detail)}</div></div>'
-        )
+        tiles.append(tile(row.label, value, detail))
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
 def _plots(c: Comparison) -> str:
     figures = [
-        _figure("Mean ratings", "on the dashed line the two agree; the thin lines are at 5", plots.scatter_of_means(c)),
-        _figure("Differences of the mean", f"n = {c.n:,}", plots.histogram_of_differences(c)),
-        _figure("Error per rating bin", "candidate against reference", plots.error_by_bin(c)),
+        figure("Mean ratings", "on the dashed line the two agree; the thin lines are at 5", plots.scatter_of_means(c)),
+        figure("Differences of the mean", f"n = {c.n:,}", plots.histogram_of_differences(c)),
+        figure("Error per rating bin", "candidate against reference", plots.error_by_bin(c)),
     ]
     if c.against_people:
         what = "a line that falls to the right is a model whose ratings crowd in the middle"
-        figures.append(_figure("Error against people per rating bin", what, plots.error_to_people_by_bin(c)))
+        figures.append(figure("Error against people per rating bin", what, plots.error_to_people_by_bin(c)))
     return f'<div class="plots">{"".join(figures)}</div>'
-
-
-def _figure(title: str, what: str, svg: str, kind: str = "") -> str:
-    return f'<figure class="{kind}"><figcaption><b>{text(title)}</b>{text(what)}</figcaption>{svg}</figure>'
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
-    """A table of cells that are markup already; the first of a row is its heading."""
-    head = "".join(f'<th scope="col"{_LEFT if heading in _WORDS else ""}>{heading}</th>' for heading in headings)
-    body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(row[1:])}</tr>' for row in rows
-    )  # fmt: skip
-    return (
-        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
 
 
 def _label(row: Row) -> str:
     return f'{text(row.label)}<span class="unit">{text(row.unit)}</span>'
-
-
-def _cell(value: str, detail: str = "") -> str:
-    of = f'<span class="of">{text(detail)}</span>' if detail and detail != "-" else ""
-    return f"<td>{text(value)}{of}</td>"
 
 
 def _reason(why: Mapping[str, str], paths: Sequence[str]) -> str:
@@ -190,13 +138,13 @@ def _agreement(c: Comparison, why: Mapping[str, str]) -> str:
         undefined = _reason(why, (f"agreement.{row.field}",))
         meaning = f"{row.meaning}; undefined: {undefined}" if undefined else row.meaning
         value = number(getattr(c.agreement, row.field), row.form)
-        rows.append([_label(row), _cell(value, ends), f'<td class="text wide">{text(meaning)}</td>'])
+        rows.append([_label(row), cell(value, ends), f'<td class="text wide">{text(meaning)}</td>'])
     few = f" No intervals: {text(why['intervals'])}." if "intervals" in why else ""
     return (
         "<h2>Agreement with the reference</h2>"
         f'<p class="told">n = {c.n:,}. Intervals are 95 % percentile bootstrap, {c.resamples:,} resamples of the '
         f"photographs, seed {c.seed}; extremes have none.{few}</p>"
-        + _table(["statistic", "value, 95 % interval", "what it is"], rows)
+        + table(["statistic", "value, 95 % interval", "what it is"], rows)
     )
 
 
@@ -213,9 +161,9 @@ def _people(c: Comparison, why: Mapping[str, str]) -> str:
         for side in ("reference", "candidate", "difference"):
             one, signed = getattr(getattr(part, side), row.field), side == "difference"
             cells.append(
-                _cell(number(one.value, row.form, signed), interval(one.low, one.high, row.form, signed))
+                cell(number(one.value, row.form, signed), interval(one.low, one.high, row.form, signed))
             )  # fmt: skip
-        cells.append(_cell("0.000" if row.field == "spread_ratio" else number(constant.get(row.field), row.form)))
+        cells.append(cell("0.000" if row.field == "spread_ratio" else number(constant.get(row.field), row.form)))
         rows.append(cells)
     told = (
         f"{text(part.source)}, n = {part.n:,}. The difference is candidate minus reference, with its paired interval. "
@@ -235,8 +183,8 @@ def _people(c: Comparison, why: Mapping[str, str]) -> str:
     ]  # fmt: skip
     unrated = ""
     if part.unrated:
-        unrated = _listing(f"{photographs(len(part.unrated))} without ratings, left out here", part.unrated)
-    return f'<h2>Against people</h2><p class="told">{told}</p>{_table(headings, rows)}{unrated}'
+        unrated = listing(f"{photographs(len(part.unrated))} without ratings, left out here", part.unrated)
+    return f'<h2>Against people</h2><p class="told">{told}</p>{table(headings, rows)}{unrated}'
 
 
 def _bins(c: Comparison) -> str:
@@ -247,16 +195,16 @@ def _bins(c: Comparison) -> str:
         headings += ["reference - people", "candidate - people"]
     rows = []
     for one in c.bins:
-        cells = [f"{one.low:.1f} to {one.high:.1f}", _cell(f"{one.agreement.n:,}")]
-        cells += [_cell(number(getattr(one.agreement, row.field), row.form)) for row in shown]
+        cells = [f"{one.low:.1f} to {one.high:.1f}", cell(f"{one.agreement.n:,}")]
+        cells += [cell(number(getattr(one.agreement, row.field), row.form)) for row in shown]
         if errors:
-            cells += [_cell(number(one.reference_error, "+.3f")), _cell(number(one.candidate_error, "+.3f"))]
+            cells += [cell(number(one.reference_error, "+.3f")), cell(number(one.candidate_error, "+.3f"))]
         rows.append(cells)
     whose = "people's mean rating" if c.bins_of == "people" else "the reference's mean rating"
     return (
         f'<h2>Per rating bin</h2><p class="told">Candidate against reference, in bins of {whose}; differences in '
         "rating points. A rank correlation inside a narrow bin is low by nature; “-” is not defined (one photograph, "
-        f"or all means the same).</p>{_table(headings, rows, 'tight')}"
+        f"or all means the same).</p>{table(headings, rows, 'tight')}"
     )
 
 
@@ -268,9 +216,9 @@ def _layers(layers: Sequence[LayerError]) -> str:
             text(layer.name),
             f'<td class="text">{text(layer.kind)}</td>',
             f'<td class="text">{text(layer.precision)}</td>',
-            _cell(_decibels(layer.weight_snr_db)),
-            _cell(_decibels(layer.activation_snr_db)),
-            _cell(number(layer.mae, ".4f")),
+            cell(_decibels(layer.weight_snr_db)),
+            cell(_decibels(layer.activation_snr_db)),
+            cell(number(layer.mae, ".4f")),
         ]
         for layer in layers
     ]
@@ -278,8 +226,8 @@ def _layers(layers: Sequence[LayerError]) -> str:
     return (
         '<h2>Error by layer</h2><p class="told">Signal-to-noise ratio against the float model, decibels: low is bad. '
         "MAE is that of the mean rating when this layer alone is quantised.</p>"
-        + _figure("Signal to noise by layer", f"{len(layers)} layers", plots.error_by_layer(layers), "tall")
-        + _table(headings, rows)
+        + figure("Signal to noise by layer", f"{len(layers)} layers", plots.error_by_layer(layers), "tall")
+        + table(headings, rows)
     )
 
 
@@ -291,7 +239,7 @@ def _join(c: Comparison) -> str:
     if c.join is None:
         return ""
     parts = [
-        _listing(f"{photographs(len(names))} {what}", names)
+        listing(f"{photographs(len(names))} {what}", names)
         for names, what in (
             (c.join.missing, "of the reference that the candidate lacks"),
             (c.join.extra, "of the candidate that the reference lacks"),
@@ -304,11 +252,6 @@ def _join(c: Comparison) -> str:
     return (
         f'<h2>Which photographs</h2><p class="told">{told}{"" if parts else " None was left over."}</p>{"".join(parts)}'
     )
-
-
-def _listing(summary: str, lines: Sequence[str]) -> str:
-    items = "".join(f"<li>{text(line)}</li>" for line in lines)
-    return f"<details><summary>{text(summary)}</summary><ul>{items}</ul></details>"
 
 
 def _foot(c: Comparison) -> str:

@@ -65,13 +65,19 @@ def _picture(found: str | PictureError | None) -> str:
     return f'<img src="{found}" alt="">'
 
 
-def histograms(reference: Floats, candidate: Floats, people: Floats | None = None) -> str:
+def histograms(
+    reference: Floats,
+    candidate: Floats,
+    people: Floats | None = None,
+    what: str = "Histograms of reference and candidate, ratings 1 to 10",
+) -> str:
     """Two histograms side by side as SVG, that of people drawn over them.
 
     Args:
         reference: shape (10,), proportions, as the others.
         candidate: the right bar of each pair.
         people: an outline around each pair; None for none.
+        what: for those who cannot see it.
     """
     every = [reference, candidate] + ([] if people is None else [people])
     top = max(float(p.max()) for p in every)
@@ -98,5 +104,4 @@ def histograms(reference: Floats, candidate: Floats, people: Floats | None = Non
             f'<text class="tick" x="{(rating + 0.5) * step:.1f}" y="{_TALL + _FOOT - 1:.1f}">{rating + 1}</text>'
         )
     marks.append(f'<path class="base" d="M0 {_TALL}H{_WIDE}"/>')
-    what = "Histograms of reference and candidate, ratings 1 to 10"
     return f'<svg viewBox="0 -1 {_WIDE:g} {_TALL + _FOOT + 1:g}" role="img" aria-label="{what}">{"".join(marks)}</svg>'

@@ -26,9 +26,9 @@ _VARIABLES = {
 }
 INK, SOFT, LINE, REFERENCE, CANDIDATE, CARD = _VARIABLES
 
-_MANY = 3000
+MANY = 3000
 """Points beyond which a scatter becomes a picture inside the SVG: every one of them is 90 bytes of it."""
-_PICTURE_COLOURS = {REFERENCE: "#5b8fd0", CANDIDATE: "#e0772f"}  # seen on white and on black
+PICTURE_COLOURS = {REFERENCE: "#5b8fd0", CANDIDATE: "#e0772f"}  # seen on white and on black
 _WIDTH, _HEIGHT = 4.6, 3.7  # inches of 72 points; text of 10 points is then legible on a telephone
 
 _STYLE = {
@@ -83,23 +83,23 @@ def scatter_of_means(comparison: Comparison) -> str:
         if low < FLIP_AT < high:
             axes.axhline(FLIP_AT, color=SOFT, linewidth=0.7)
             axes.axvline(FLIP_AT, color=SOFT, linewidth=0.7)
-        picture = len(a) > _MANY
+        picture = len(a) > MANY
         size = float(np.clip(9000 / len(a), 5, 26))
         for chosen, colour, alpha, label in (
             (~flips, REFERENCE, 0.5, "same side of 5"),
             (flips, CANDIDATE, 0.95, "other side of 5"),
         ):
             if chosen.any():
-                colour = _PICTURE_COLOURS[colour] if picture else colour
+                colour = PICTURE_COLOURS[colour] if picture else colour
                 axes.scatter(
                     a[chosen], b[chosen], s=size, color=colour, alpha=alpha, linewidths=0, rasterized=picture,
                     label=f"{label} ({chosen.sum():,})",
                 )  # fmt: skip
         axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
         axes.set(xlabel="reference, mean rating", ylabel="candidate, mean rating")
-        _legend(axes)
+        legend(axes)
 
-    return _svg("scatter", "Mean rating by the candidate over mean rating by the reference", draw)
+    return svg("scatter", "Mean rating by the candidate over mean rating by the reference", draw)
 
 
 def histogram_of_differences(comparison: Comparison) -> str:
@@ -118,9 +118,9 @@ def histogram_of_differences(comparison: Comparison) -> str:
         axes.grid(False, axis="x")
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.set(xlabel="candidate minus reference, rating points", ylabel="photographs")
-        _legend(axes)
+        legend(axes)
 
-    return _svg("differences", "Histogram of candidate minus reference", draw)
+    return svg("differences", "Histogram of candidate minus reference", draw)
 
 
 def error_by_bin(comparison: Comparison) -> str:
@@ -142,9 +142,9 @@ def error_by_bin(comparison: Comparison) -> str:
         axes.margins(y=0.14)
         axes.grid(False, axis="x")
         axes.set(xlabel=_of_bins(comparison), ylabel="rating points (n above)")
-        _legend(axes)
+        legend(axes)
 
-    return _svg("bins", "MAE and bias per rating bin", draw)
+    return svg("bins", "MAE and bias per rating bin", draw)
 
 
 def error_to_people_by_bin(comparison: Comparison) -> str:
@@ -161,9 +161,9 @@ def error_to_people_by_bin(comparison: Comparison) -> str:
         axes.axhline(0, color=SOFT, linewidth=0.9)
         axes.grid(False, axis="x")
         axes.set(xlabel=_of_bins(comparison), ylabel="model minus people, rating points")
-        _legend(axes)
+        legend(axes)
 
-    return _svg("people", "Mean error of both models against people, per rating bin", draw)
+    return svg("people", "Mean error of both models against people, per rating bin", draw)
 
 
 def error_by_layer(layers: Sequence[LayerError]) -> str:
@@ -190,12 +190,12 @@ def error_by_layer(layers: Sequence[LayerError]) -> str:
         axes.set_ylim(len(layers) - 0.4, -0.6)
         axes.grid(False, axis="y")
         axes.set(xlabel="signal to noise, dB (each 6 dB: half the error)")
-        _legend(axes)
+        legend(axes)
 
-    return _svg("layers", "Signal to noise of each layer", draw, height=0.9 + 0.19 * len(layers))
+    return svg("layers", "Signal to noise of each layer", draw, height=0.9 + 0.19 * len(layers))
 
 
-def _legend(axes: Any) -> None:
+def legend(axes: Any) -> None:
     """Above the plot, where it hides nothing."""
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2, handletextpad=0.5)
 
@@ -209,7 +209,7 @@ def _cut(name: str) -> str:
     return name if len(name) <= 26 else f"{name[:25]}…"
 
 
-def _svg(
+def svg(
     name: str, what: str, draw: Callable[[Any], None], width: float = _WIDTH, height: float = _HEIGHT
 ) -> str:  # fmt: skip
     """One plot as an SVG element of an HTML page.
@@ -232,14 +232,16 @@ def _svg(
     return _for_html(text.getvalue(), what)
 
 
-def _for_html(svg: str, what: str) -> str:
+def _for_html(drawn: str, what: str) -> str:
     """Without what a page does not need (prolog, metadata, namespaces, ids of groups), and with its colours."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg).replace("xlink:href=", "href=")
-    view = re.search(r'viewBox="[^"]*"', svg)
-    svg = re.sub(r"<svg[^>]*>", f'<svg {view[0] if view else ""} role="img" aria-label="{escape(what)}">', svg, count=1)
-    svg = re.sub(r"font: (?:\w+ )*([\d.]+px)[^;\"]*", r"font-size: \1", svg)
+    drawn = drawn[drawn.index("<svg") :]
+    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r'<g id="[^"]*"', "<g", drawn).replace("xlink:href=", "href=")
+    view = re.search(r'viewBox="[^"]*"', drawn)
+    drawn = re.sub(
+        r"<svg[^>]*>", f'<svg {view[0] if view else ""} role="img" aria-label="{escape(what)}">', drawn, count=1
+    )
+    drawn = re.sub(r"font: (?:\w+ )*([\d.]+px)[^;\"]*", r"font-size: \1", drawn)
     for stand_in, variable in _VARIABLES.items():
-        svg = svg.replace(stand_in, variable)
-    return svg
+        drawn = drawn.replace(stand_in, variable)
+    return drawn
