@@ -8,6 +8,8 @@ EdgeNimaError                      exit code 2: nothing was done
 ├── CalibrationError(ValueError)   photographs that cannot calibrate a quantised model
 ├── RequestError    (ValueError)   arguments that do not fit together, files that are not there
 │   └── LabelError                 one line of a label file
+├── SourceError     (OSError)      a camera, stream or film that cannot be opened, or that is lost
+├── PublishError    (OSError)      a broker that refuses us, a port that is taken
 ├── PackageMissing  (ImportError)  an optional package is not installed
 ├── DownloadError   (OSError)      exit code 1: a download failed or does not match its checksum
 └── OutputError     (OSError)      exit code 1: results could not be written
@@ -58,6 +60,14 @@ class LabelError(RequestError):
         """Take the file, the line's number from 1, and what is wrong: a short kind and words for a person."""
         super().__init__(f"'{printable(path)}' line {line}: {what}")
         self.line, self.kind, self.what = line, kind, what
+
+
+class SourceError(EdgeNimaError, OSError):
+    """A camera, stream or film that cannot be opened, or that gives no more frames."""
+
+
+class PublishError(EdgeNimaError, OSError):
+    """A broker or a port that will not have us."""
 
 
 class PackageMissing(EdgeNimaError, ImportError):

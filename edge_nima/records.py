@@ -66,13 +66,24 @@ class FileStamp:
         return cls(status.st_size, status.st_mtime_ns)
 
 
-def format_record(record: ScoreRecord, stamp: FileStamp, form: str) -> str:
-    """One line of a "jsonl" or "csv" file, with its line end."""
+def format_record(
+    record: ScoreRecord, stamp: FileStamp, form: str, more: Mapping[str, str | float | None] | None = None
+) -> str:
+    """One line of a "jsonl" or "csv" file, with its line end; `more` columns follow those of every record."""
+    row: dict[str, Any] = {**asdict(record), **asdict(stamp), **(more or {})}
     if form == "jsonl":
-        return json.dumps({**asdict(record), **asdict(stamp)}) + "\n"
-    row = {**asdict(record), **asdict(stamp)}
+        return json.dumps(row) + "\n"
     row.update({f"p{i + 1}": p for i, p in enumerate(record.distribution or ())})
-    return _csv_line([row.get(column) for column in COLUMNS])
+    return _csv_line([row.get(column) for column in (*COLUMNS, *(more or {}))])
+
+
+def parse_row(row: Mapping[str, Any], form: str) -> tuple[ScoreRecord, FileStamp]:
+    """A record out of one object of a "jsonl" file, or one row of a "csv" file under its header.
+
+    Raises:
+        ValueError, KeyError, TypeError, OverflowError: it is something else.
+    """
+    return _from_json(row) if form == "jsonl" else _from_csv(row)
 
 
 def read_records(path: str | os.PathLike[str], form: str | None = None) -> list[tuple[ScoreRecord, FileStamp]]:
@@ -128,7 +139,7 @@ def _parse(text: str, form: str, path: str | os.PathLike[str]) -> Iterator[tuple
             row = next(rows, None)
             if row is None:
                 return
-            item = _from_json(row) if form == "jsonl" else _from_csv(row)
+            item = parse_row(row, form)
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError, csv.Error) as error:
             raise RequestError(
                 f"'{printable(path)}' is not a file of score records ({form}) at record {number}"

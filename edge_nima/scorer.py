@@ -189,15 +189,8 @@ class Scorer:
         with self._turn:
             self._interpreter.pixels[...] = pixels
             distribution = self._interpreter.run()
-        return ScoreRecord(
-            name=_name_of(picture) if name is None else name,
-            mean=float(mean_rating(distribution)),
-            std=float(rating_std(distribution)),
-            distribution=tuple(distribution.tolist()),
-            model=self.model.label,
-            elapsed_ms=round((perf_counter() - started) * 1e3, 3),
-            preprocessing=self._described,
-        )
+        shown = _name_of(picture) if name is None else name
+        return scored(shown, distribution, self.model.label, perf_counter() - started, self._described)
 
     def score_or_error(self, picture: Picture, name: str | None = None) -> ScoreRecord:
         """Score one photograph; one that cannot be scored gives a record whose `error` says why."""
@@ -250,6 +243,29 @@ class Scorer:
         if isinstance(picture, str | os.PathLike | bytes):
             return read_input(picture, self._how, max_megapixels=self.max_megapixels)
         return to_input(check_rgb(picture.rgb if isinstance(picture, Frame) else picture), self._how)
+
+
+def scored(
+    name: str, distribution: NDArray[np.float64], model: str, elapsed_s: float, preprocessing: str
+) -> ScoreRecord:
+    """The record of a distribution.
+
+    Args:
+        name: what the record calls the photograph.
+        distribution: float64, shape (10,), sums to 1.
+        model: a `ModelFile.label`.
+        elapsed_s: what it took, seconds.
+        preprocessing: as `Preprocessing.describe` says it.
+    """
+    return ScoreRecord(
+        name=name,
+        mean=float(mean_rating(distribution)),
+        std=float(rating_std(distribution)),
+        distribution=tuple(distribution.tolist()),
+        model=model,
+        elapsed_ms=round(elapsed_s * 1e3, 3),
+        preprocessing=preprocessing,
+    )
 
 
 def _name_of(picture: Any) -> str:

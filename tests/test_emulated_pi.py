@@ -1,0 +1,103 @@
+"""On an emulated Raspberry Pi: aarch64 machine code of Python, NumPy, Pillow, OpenCV and both runtimes."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from conftest import PHOTOS
+from edge_nima.scorer import open_scorer
+from raspberry import MODEL, RUNTIMES, Pi, missing
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(missing() is not None, reason=missing() or "")]
+
+SAME = {"ai-edge-litert": 1e-4, "tflite-runtime": 0.03}
+"""How far a mean may be from x86's with ai-edge-litert; tflite-runtime's int8 kernels of 2023 round otherwise."""
+
+
+@pytest.fixture(scope="module", params=RUNTIMES)
+def runtime(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def pi(runtime: str) -> Pi:
+    return Pi.build(runtime)
+
+
+def test_its_child_processes_are_emulated_as_well(pi: Pi) -> None:
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import os; print(os.uname().machine)'])"
+    done = pi.run(["-c", code], 60)
+    assert (done.returncode, done.stdout) == (0, "aarch64\n"), done.stderr
+
+
+def test_doctor_names_the_board_and_finds_no_problem(pi: Pi, runtime: str) -> None:
+    done = pi.run(["-m", "edge_nima", "doctor", "--format", "json"], 180)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert found["board"]["text"].startswith(MODEL)
+    assert found["processor"]["text"].startswith("asimd, no asimddp, no fphp")
+    assert found["bits"]["text"] == "64-bit system on a 64-bit kernel (aarch64)"
+    assert found["system"]["text"] == "Raspberry Pi OS (Debian GNU/Linux 12 (bookworm))"
+    assert found["runtime"]["text"].startswith(runtime)
+    assert "golden probes passed" in found["check"]["text"]
+    assert found["temperature"]["text"] == "48 °C"
+    assert "supply" in found
+    assert (found["picamera2"]["level"], found["picamera2"]["fix"]) == (
+        "warning", "sudo apt install -y python3-picamera2",
+    )  # fmt: skip
+
+
+def test_a_death_in_a_child_is_a_line_there_too(pi: Pi, tmp_path: Path) -> None:
+    (tmp_path / "cv2.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
+    done = pi.run(
+        ["-m", "edge_nima", "doctor", "--format", "json"], 180, {"PYTHONPATH": f"{tmp_path}:{pi.packages}"}
+    )  # the checkout comes from the working folder
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert "import cv2 dies of an illegal instruction (SIGILL)" in found["OpenCV"]["text"]
+    assert "golden probes passed" in found["check"]["text"]
+
+
+@pytest.mark.parametrize("model", ["mobilenet-ava-int8-mixed", "mobilenet-ava-float16"])
+def test_check_passes_every_probe(pi: Pi, runtime: str, model: str) -> None:
+    done = pi.run(["-m", "edge_nima", "check", model], 240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"5 probes passed: {model}@" in done.stdout
+    assert re.search(rf"on aarch64, Python 3\.11.*{runtime}", done.stdout)
+
+
+def test_check_passes_with_the_numpy_that_bookworms_picamera2_takes() -> None:
+    done = Pi.build("ai-edge-litert, numpy 1").run(["-m", "edge_nima", "check"], 120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5 probes passed" in done.stdout
+    assert "ai-edge-litert" in done.stdout
+
+
+def test_float16_scores_as_this_machine_does(pi: Pi) -> None:
+    photograph = PHOTOS / "cat.jpg"
+    done = pi.run(
+        ["-m", "edge_nima", "score", photograph, "--model", "mobilenet-ava-float16", "--format", "jsonl"], 120
+    )
+    assert done.returncode == 0, done.stderr
+    here = open_scorer("mobilenet-ava-float16").score(photograph)
+    assert json.loads(done.stdout)["mean"] == pytest.approx(here.mean, abs=1e-4)
+
+
+def test_thirty_frames_are_watched(pi: Pi, runtime: str, tmp_path: Path) -> None:
+    photographs = sorted(PHOTOS.glob("*.jpg"))
+    patient = ["--threads", "1", "--stuck-after", "60s", "--lost-after", "60s"]
+    command = ["-m", "edge_nima", "watch", *photographs, "--loop", "--max-frames", "30", "--records", "jsonl", *patient]
+    done = pi.run([*command, "--out", tmp_path / "out"], 300)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "out" / "scores.jsonl").read_text().splitlines()
+    means = [json.loads(line)["mean"] for line in lines]
+    assert len(means) == 30
+    scorer = open_scorer()
+    here = [scorer.score(photograph).mean or math.nan for photograph in photographs]
+    wanted = [here[i % len(here)] for i in range(30)]
+    assert means == pytest.approx(wanted, abs=SAME[runtime])

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edge_nima.watch.events import Health
+from edge_nima.watch.health import Board, RateGovernor
+
+FLAGS = "sys/devices/platform/soc/soc:firmware/get_throttled"
+
+
+def machine(root: Path, files: dict[str, str | bytes]) -> Path:
+    """A made-up /sys and /proc."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return root
+
+
+def zones(**temperatures: str) -> dict[str, str | bytes]:
+    files: dict[str, str | bytes] = {}
+    for number, (kind, temperature) in enumerate(temperatures.items()):
+        folder = f"sys/class/thermal/thermal_zone{number}"
+        files |= {f"{folder}/type": kind.replace("_", "-") + "\n", f"{folder}/temp": temperature + "\n"}
+    return files
+
+
+@pytest.fixture(autouse=True)
+def no_vcgencmd(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bin")
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def test_the_processor_is_found_among_other_thermometers(tmp_path: Path) -> None:
+    root = machine(tmp_path, zones(acpitz="20000", cpu_thermal="61322", gpu_thermal="10000"))
+    assert Board(root=root).read().temperature_c == 61.322
+    other = machine(tmp_path / "other", zones(acpitz="20000", bigcpu_thermal="48000"))
+    assert Board(root=other).read().temperature_c == 48
+
+
+@pytest.mark.parametrize("nonsense", ["", "hot", "-274000", "250000", "61.5", b"\xff\xfe"])
+def test_a_thermometer_that_says_nonsense_says_nothing(tmp_path: Path, nonsense: str | bytes) -> None:
+    root = machine(tmp_path, {**zones(cpu_thermal="0"), "sys/class/thermal/thermal_zone0/temp": nonsense})
+    assert Board(root=root).read().temperature_c is None
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "throttled", "undervoltage"),
+    [
+        ("0\n", 0, False, False),
+        ("1", 1, False, True),
+        ("2", 2, True, False),
+        ("4", 4, True, False),
+        ("8", 8, True, False),
+        ("50000\n", 0x50000, False, False),  # it has been, and is not now
+        ("0x50005", 0x50005, True, True),
+        ("nonsense", None, None, None),
+        ("", None, None, None),
+    ],
+)
+@pytest.mark.parametrize("place", [FLAGS, "sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled"])
+def test_the_firmware_flags_are_read(
+    tmp_path: Path, place: str, text: str, flags: int | None, throttled: bool | None, undervoltage: bool | None
+) -> None:
+    health = Board(root=machine(tmp_path, {place: text})).read()
+    assert (health.flags, health.throttled, health.undervoltage) == (flags, throttled, undervoltage)
+
+
+def test_the_voltage_alarm_counts_beside_the_flags_and_alone(tmp_path: Path) -> None:
+    alarm: dict[str, str | bytes] = {
+        "sys/class/hwmon/hwmon0/name": "cpu_thermal\n",
+        "sys/class/hwmon/hwmon1/name": "rpi_volt\n",
+        "sys/class/hwmon/hwmon1/in0_lcrit_alarm": "1\n",
+    }
+    alone = Board(root=machine(tmp_path / "alone", alarm)).read()
+    assert (alone.undervoltage, alone.throttled, alone.flags) == (True, None, None)
+    assert Board(root=machine(tmp_path / "both", {**alarm, FLAGS: "0"})).read().undervoltage is True
+    calm = machine(tmp_path / "calm", {**alarm, "sys/class/hwmon/hwmon1/in0_lcrit_alarm": "0"})
+    assert Board(root=calm).read().undervoltage is False
+
+
+def test_vcgencmd_is_asked_where_the_kernel_does_not_say(tmp_path: Path, no_vcgencmd: Path) -> None:
+    program = no_vcgencmd / "vcgencmd"
+    program.write_text("#!/bin/sh\necho throttled=0x20002\n")
+    program.chmod(0o755)
+    assert Board(root=tmp_path).read().flags == 0x20002
+    root = machine(tmp_path / "kernel", {FLAGS: "0"})
+    assert Board(root=root).read().flags == 0
+
+
+@pytest.mark.parametrize(
+    "script", ["echo VCHI initialization failed; exit 255", "exec /bin/sleep 10", "echo throttled="]
+)
+def test_a_vcgencmd_that_fails_is_given_up(
+    tmp_path: Path, no_vcgencmd: Path, script: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edge_nima.watch.health._ASK_S", 0.1)
+    program = no_vcgencmd / "vcgencmd"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    board = Board(root=tmp_path)
+    assert [board.read().flags for _ in range(4)] == [None] * 4
+    assert len(caplog.records) == 1
+    program.write_text("#!/bin/sh\necho throttled=0x1\n")
+    assert board.read().flags is None  # not asked
+
+
+def test_a_machine_that_says_nothing_is_all_none(tmp_path: Path) -> None:
+    health = Board(root=tmp_path).read()
+    assert abs(health.at - time.time()) < 10
+    assert health == Health(health.at)
+    assert Board(tmp_path / "gone", root=tmp_path).read().free_disk is None
+
+
+def test_free_disk_is_what_a_user_may_fill(tmp_path: Path) -> None:
+    disk = os.statvfs(tmp_path)
+    free = Board(tmp_path, root=tmp_path).read().free_disk
+    assert free == pytest.approx(disk.f_bavail * disk.f_frsize, rel=0.1)
+
+
+def test_memory_is_that_of_this_process_and_its_children() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        time.sleep(0.2)
+        alone, together = Board().read().memory, Board(pids=lambda: [child.pid]).read().memory
+        assert alone is not None
+        assert together is not None
+        assert 10**6 < alone < 10**10
+        assert together - alone > 10**6
+    finally:
+        child.communicate(b"\n")
+    gone = Board(pids=lambda: [child.pid]).read().memory
+    assert gone is not None
+    assert abs(gone - alone) < 10**7
+
+
+def test_it_is_read_in_less_than_two_milliseconds(tmp_path: Path) -> None:
+    root = machine(tmp_path, {**zones(cpu_thermal="61322"), FLAGS: "0", "proc/self/statm": "1 2 3 4 5 6 7"})
+    board, taken = Board(tmp_path, root=root), []
+    for _ in range(50):
+        start = time.perf_counter()
+        health = board.read()
+        taken.append(1e3 * (time.perf_counter() - start))
+    assert health.memory == 2 * os.sysconf("SC_PAGE_SIZE")
+    print(f"a reading: median {statistics.median(taken):.3f} ms")
+    assert statistics.median(taken) < 2
+
+
+def test_the_rate_backs_off_while_throttled_and_comes_back_slower() -> None:
+    governor = RateGovernor()
+    hot, weak, calm, silent = (
+        Health(0, throttled=True),
+        Health(0, undervoltage=True),
+        Health(0, throttled=False),
+        Health(0),
+    )
+    assert governor.update(calm) == governor.update(silent) == 1
+    assert governor.update(hot) == pytest.approx(0.7)
+    assert governor.update(weak) == pytest.approx(0.49)
+    for _ in range(20):
+        lowest = governor.update(hot)
+    assert lowest == RateGovernor.LOWEST == 0.1
+    readings = 0
+    while governor.update(calm) < 1:
+        readings += 1
+    assert 10 <= readings <= 14
+    assert governor.factor == 1

@@ -1,0 +1,233 @@
+"""The camera's loop beside the page: many viewers, slow ones, hostile ones, and what stays behind."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+from edge_nima.web import Options
+from edge_nima.web.connections import PATIENCE_S
+from watched import Watched, served
+
+httpx = pytest.importorskip("httpx", reason="needs httpx")
+pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
+pytest.importorskip("starlette", reason="needs edge-nima[web]")
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    with served(Options(port=0, viewers=50)) as watched:
+        yield watched
+
+
+def connected(watched: Watched) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", watched.server.port), timeout=10)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def ask(connection: socket.socket, path: str) -> None:
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+
+def until(connection: socket.socket, mark: bytes) -> bytes:
+    got = b""
+    while mark not in got:
+        chunk = connection.recv(65536)
+        assert chunk, got[-200:]
+        got += chunk
+    return got
+
+
+class Page:
+    """What an open page does: a stream of events, and picture after picture."""
+
+    def __init__(self, watched: Watched) -> None:
+        self.events, self.asking = connected(watched), connected(watched)
+        ask(self.events, "/events")
+        told = until(self.events, b"\n\n\r\n")
+        self.viewer = told.split(b'"viewer": "')[1].split(b'"')[0].decode()
+        self.number = 0
+
+    def picture(self) -> bytes:
+        ask(self.asking, f"/live.jpg?viewer={self.viewer}&after={self.number}")
+        head, _, body = until(self.asking, b"\r\n\r\n").partition(b"\r\n\r\n")
+        fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+        while len(body) < int(fields.get(b"content-length", 0)):
+            body += self.asking.recv(65536)
+        self.number = int(fields.get(b"x-number", self.number))
+        return body
+
+    def close(self) -> None:
+        self.events.close()
+        self.asking.close()
+
+
+def gone(watched: Watched, viewers: int = 0, seconds: float = 5.0) -> bool:
+    due = monotonic() + seconds
+    while watched.server.viewers > viewers and monotonic() < due:
+        sleep(0.02)
+    return watched.server.viewers <= viewers
+
+
+def percentiles(costs: list[float]) -> str:
+    ranked = sorted(costs)
+    p50, p99 = ranked[len(ranked) // 2], ranked[int(len(ranked) * 0.99)]
+    return f"p50 {1e6 * p50:.0f} µs, p99 {1e6 * p99:.0f} µs, highest {1e6 * ranked[-1]:.0f} µs, n {len(ranked)}"
+
+
+def test_fifty_watch_at_once_and_the_next_is_told_why_not(watched: Watched) -> None:
+    pages = [Page(watched) for _ in range(50)]
+    try:
+        assert watched.server.viewers == 50
+        with httpx.Client(base_url=f"http://127.0.0.1:{watched.server.port}") as http:
+            refused = http.get("/events")
+            assert refused.status_code == 503
+            assert "50 other pages are watching" in refused.text
+            assert int(refused.headers["retry-after"]) > 0
+            assert http.get("/live.jpg").status_code == 503
+            assert http.get("/status").status_code == 200
+        with watched.running():
+            threads = [threading.Thread(target=lambda page=page: [page.picture() for _ in range(4)]) for page in pages]  # type: ignore[misc]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(20)
+        assert all(page.number > 0 for page in pages)
+        # Each picture was made once, whoever looked.
+        assert watched.server._live.pictures.number < 50
+        pages.pop().close()
+        assert gone(watched, 49)
+        pages.append(Page(watched))
+    finally:
+        for page in pages:
+            page.close()
+    assert gone(watched)
+
+
+@pytest.mark.slow
+def test_the_loop_keeps_its_rate_whoever_looks(watched: Watched) -> None:
+    said = []
+    for viewers in (0, 1, 50):
+        over = threading.Event()
+        pages = [Page(watched) for _ in range(viewers)]
+
+        def look(page: Page, over: threading.Event = over) -> None:
+            while not over.is_set():
+                page.picture()
+
+        threads = [threading.Thread(target=look, args=(page,)) for page in pages]
+        for thread in threads:
+            thread.start()
+        watched.costs.clear()
+        with watched.running(30):
+            sleep(5)
+            over.set()
+            for thread in threads:
+                thread.join()
+        for page in pages:
+            page.close()
+        assert gone(watched)
+        said.append(f"{viewers} viewers: {percentiles(watched.costs)}")
+        assert len(watched.costs) >= 0.95 * 150, said
+        assert sorted(watched.costs)[len(watched.costs) // 2] < 0.001, said
+    print("\n".join(said))
+
+
+@pytest.mark.slow
+def test_who_never_reads_is_let_go_and_costs_the_loop_nothing(watched: Watched) -> None:
+    page = Page(watched)
+    for connection in (page.events, page.asking):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    watched.costs.clear()
+    with watched.running(30):
+        ask(page.asking, f"/live.jpg?viewer={page.viewer}&after=0")
+        began = monotonic()
+        assert gone(watched, seconds=9)
+        assert 4 < monotonic() - began < 8.5
+        assert len(watched.costs) >= 0.95 * 30 * (monotonic() - began) - 2
+    print(percentiles(watched.costs))
+    page.close()
+
+
+@pytest.mark.slow
+def test_requests_that_never_end_and_answers_that_nobody_takes_are_cut_off(watched: Watched) -> None:
+    silent, half, body, later = (connected(watched) for _ in range(4))
+    half.sendall(b"GET / HTTP/1.1\r\nHost: loc")
+    body.sendall(b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nto")
+    ask(later, "/static/none")
+    until(later, b"no such file")
+    later.sendall(b"GET / HT")  # a second request that stops half way
+    greedy = connected(watched)
+    greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    try:
+        for _ in range(2000):  # asks and asks and reads nothing
+            greedy.settimeout(0.2)
+            ask(greedy, "/")
+    except (TimeoutError, ConnectionError):
+        pass
+    connections = watched.server._server.server_state.connections  # type: ignore[union-attr]
+    due = monotonic() + PATIENCE_S + 6
+    while connections and monotonic() < due:
+        sleep(0.5)
+        with contextlib.suppress(ConnectionError):
+            half.sendall(b"a")  # a byte now and then does not help
+    assert not connections
+    for connection in (silent, half, body, later, greedy):
+        connection.close()
+
+
+def test_connections_are_bounded_so_that_files_stay_for_the_camera() -> None:
+    with served(Options(port=0, viewers=1)) as watched:
+        held = []
+        for _ in range(200):
+            held.append(connected(watched))
+        sleep(0.3)
+        state = watched.server._server.server_state  # type: ignore[union-attr]
+        assert len(state.connections) == 38
+        for connection in held:
+            connection.close()
+        due = monotonic() + 5
+        while state.connections and monotonic() < due:
+            sleep(0.02)
+        assert httpx.get(f"http://127.0.0.1:{watched.server.port}/status").status_code == 200
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_two_hundred_visits_leave_nothing_behind() -> None:
+    with served(Options(port=0, viewers=4)) as watched, watched.running():
+
+        def visit() -> None:
+            page = Page(watched)
+            page.picture()
+            ask(page.asking, "/")
+            until(page.asking, b"</html>")
+            page.close()
+
+        def left() -> tuple[int, int]:
+            gc.collect()
+            return threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+        for _ in range(20):
+            visit()
+        assert gone(watched)
+        before, memory = left(), resident()
+        for _ in range(200):
+            visit()
+        assert gone(watched)
+        sleep(0.3)
+        assert left() == before
+        assert resident() - memory < 8_000_000
