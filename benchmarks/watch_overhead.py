@@ -1,25 +1,30 @@
 """What the camera loop costs beyond decoding and scoring, and what a viewer, a dead broker or a full disk changes.
 
-usage: watch_overhead.py FILM [--frames 600] [--rounds 5] [--threads 1]
+usage: watch_overhead.py FILM [--frames 3000] [--rounds 5] [--threads 1]
 
 "bare" reads the film with OpenCV, turns each frame to RGB and calls `Scorer.score`, one after another. "watch" does the
 same with its threads, its worker process, SQLite records and the best of each ten seconds kept. All take turns in each
-round. Two figures: frames a second, where the watcher may read ahead on another core, and processor time a frame of
+round; starting is left out, stopping is within. Two figures: frames a second, where the watcher may read ahead on another core, and processor time a frame of
 the process and its worker together, where it may not hide anything.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import os
 import resource
 import socket
+import statistics
 import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
 import cv2
+from machine import keep
 
 from edge_nima import open_scorer
 from edge_nima.scorer import load_model
@@ -52,20 +57,29 @@ def bare(film: str, frames: int, threads: int) -> Measured:
 
 
 def watch(film: str, frames: int, threads: int, out: Path, **more: object) -> Measured:
-    """The same by a watcher; starting and stopping it is left out of the rate and within the processor time."""
+    """The same by a watcher, from its first frame to its end."""
     settings = make_settings(
         {"source": film, "loop": True, "threads": threads, "max_frames": frames, "out": str(out), "keep": 3,
          "every": "10s", **more}
     )  # fmt: skip
-    used = processor_s()
     with contextlib.ExitStack() as parts:
         watcher = assemble(settings, parts, Notifier(), (), lambda: True, wait=False)
-        starting = processor_s() - used
+        used = processor_s() + worker_s()
         started = perf_counter()
         watcher.run()
         seconds = perf_counter() - started
     assert watcher.status().counts.scored == frames, watcher.status()
-    return frames / seconds, (processor_s() - used - starting) / frames * 1e3
+    return frames / seconds, (processor_s() - used) / frames * 1e3
+
+
+def worker_s() -> float:
+    """User and system time of this process's children so far: what starting the worker took."""
+    total = 0.0
+    for task in Path("/proc/self/task").iterdir():
+        for child in (task / "children").read_text().split():
+            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+            total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
 
 
 @contextlib.contextmanager
@@ -83,19 +97,16 @@ def full_disk() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def slow_viewer(port: int) -> Iterator[Callable[[], None]]:
-    """Connections to the live picture that never read; opened by the value, once the page is up."""
-    opened: list[socket.socket] = []
-
-    def view() -> None:
-        line = socket.create_connection(("127.0.0.1", port))
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        line.sendall(f"GET /live.mjpg HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
-        opened.append(line)
-
-    yield view
-    for line in opened:
-        line.close()
+def viewer(port: int, reads: bool) -> Iterator[None]:
+    """Somebody who looks at the page, in a process of their own."""
+    script = Path(__file__).with_name("page_viewer.py")
+    process = subprocess.Popen([sys.executable, script, str(port), *([] if reads else ["never-reads"])])
+    try:
+        yield
+    finally:
+        process.kill()
+        # Not waited for within the measurement's processor time: that counts children which have been.
+        process.wait()
 
 
 def free_port() -> int:
@@ -103,3 +114,55 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def main() -> None:
+    """Measure and keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("film")
+    parser.add_argument("--frames", type=int, default=3000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+
+    port = free_port()
+    measured: dict[str, list[Measured]] = {}
+    for _ in range(args.rounds):
+        for name in ("bare", "watch", "a viewer", "a viewer that never reads", "no broker", "a full disk"):
+            with tempfile.TemporaryDirectory() as folder:
+                measured.setdefault(name, []).append(_once(name, args, Path(folder), port))
+    told = {
+        name: {
+            "fps": round(statistics.median(fps for fps, _ in runs), 1),
+            "processor_ms_a_frame": round(statistics.median(ms for _, ms in runs), 3),
+        }
+        for name, runs in measured.items()
+    }
+    for name, runs in measured.items():
+        against = "bare" if name == "watch" else "watch"
+        if name != "bare":
+            pairs = list(zip(runs, measured[against], strict=True))
+            told[name][f"fps_over_{against}"] = round(statistics.median(a[0] / b[0] for a, b in pairs), 3)
+            told[name][f"processor_over_{against}"] = round(statistics.median(a[1] / b[1] for a, b in pairs), 3)
+    keep(
+        "watch_overhead",
+        {"film": Path(args.film).name, "frames": args.frames, "rounds": args.rounds, "threads": args.threads, **told},
+    )
+
+
+def _once(name: str, args: argparse.Namespace, folder: Path, port: int) -> Measured:
+    if name == "bare":
+        return bare(args.film, args.frames, args.threads)
+    if name == "no broker":
+        return watch(args.film, args.frames, args.threads, folder, mqtt="127.0.0.1:1")
+    if name == "a full disk":
+        with full_disk() as small:
+            return watch(args.film, args.frames, args.threads, small)
+    if name.startswith("a viewer"):
+        with viewer(port, reads=name == "a viewer"):
+            return watch(args.film, args.frames, args.threads, folder, web=port)
+    return watch(args.film, args.frames, args.threads, folder)
+
+
+if __name__ == "__main__":
+    main()
