@@ -1,6 +1,6 @@
 """A viewer of the page, as a browser is one: events, and picture after picture. For watch_overhead.py.
 
-usage: page_viewer.py PORT [never-reads]        until it is killed
+usage: page_viewer.py PORT [never-reads]        until it is killed; then "N pictures" is what it had seen
 """
 
 from __future__ import annotations
@@ -8,46 +8,70 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import signal
 import socket
 import sys
+import threading
 import time
 
 PORT = int(sys.argv[1])
+seen = 0
 
 
-def events() -> tuple[http.client.HTTPConnection, str]:
+def events() -> tuple[http.client.HTTPResponse, str]:
     """An open stream of events, and the name that this viewer has."""
     line = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
     line.request("GET", "/events")
-    answer = line.getresponse()
-    while not (told := answer.fp.readline()).startswith(b"data: "):
-        pass
-    return line, json.loads(told[6:])["viewer"]
+    answer = line.getresponse()  # owns the connection: let go of, it ends
+    while not (told := answer.readline()).startswith(b"data: "):
+        if not told:
+            raise http.client.HTTPException("no events")
+    return answer, json.loads(told[6:])["viewer"]
 
 
 def look() -> None:
-    """Fetch pictures as they come."""
-    _, name = events()
+    """Fetch pictures as they come, and read the events meanwhile."""
+    global seen
+    stream, name = events()
+    threading.Thread(target=_read, args=(stream,), daemon=True).start()
     pictures = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
     after = 0
     while True:
         pictures.request("GET", f"/live.jpg?viewer={name}&after={after}")
         answer = pictures.getresponse()
         answer.read()
-        after = int(answer.headers.get("X-Number", after))
+        if answer.status == 200:
+            after, seen = int(answer.headers["X-Number"]), seen + 1
+        elif answer.status != 204:
+            raise http.client.HTTPException(f"status {answer.status}")
+
+
+def _read(stream: http.client.HTTPResponse) -> None:
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        while stream.readline():
+            pass
 
 
 def stare() -> None:
     """Ask for pictures and never read one."""
-    _, name = events()
-    line = socket.create_connection(("127.0.0.1", PORT))
+    stream, name = events()
+    line = socket.socket()
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    while True:
-        line.sendall(f"GET /live.jpg?viewer={name}&after=0 HTTP/1.1\r\nHost: 127.0.0.1:{PORT}\r\n\r\n".encode())
-        time.sleep(0.1)
+    line.connect(("127.0.0.1", PORT))
+    with stream, line:
+        while True:
+            line.sendall(f"GET /live.jpg?viewer={name}&after=0 HTTP/1.1\r\nHost: 127.0.0.1:{PORT}\r\n\r\n".encode())
+            time.sleep(0.1)
 
 
+def leave(*_: object) -> None:
+    """Say what was seen."""
+    print(f"{seen} pictures", flush=True)
+    sys.exit(0)
+
+
+signal.signal(signal.SIGTERM, leave)
 while True:
     with contextlib.suppress(OSError, http.client.HTTPException):  # not up yet, or it let us go
         stare() if "never-reads" in sys.argv else look()
-    time.sleep(0.05)
+    time.sleep(0.2)

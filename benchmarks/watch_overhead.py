@@ -3,9 +3,9 @@
 usage: watch_overhead.py FILM [--frames 3000] [--rounds 5] [--threads 1]
 
 "bare" reads the film with OpenCV, turns each frame to RGB and calls `Scorer.score`, one after another. "watch" does the
-same with its threads, its worker process, SQLite records and the best of each ten seconds kept. All take turns in each
-round; starting is left out, stopping is within. Two figures: frames a second, where the watcher may read ahead on another core, and processor time a frame of
-the process and its worker together, where it may not hide anything.
+same with its threads, its worker process, SQLite records and the best three of each ten minutes kept. All take turns in
+each round; starting is left out, stopping is within. Two figures: frames a second, where the watcher may read ahead on
+another core, and processor time a frame of the process and its worker together, where it may not hide anything.
 """
 
 from __future__ import annotations
@@ -59,9 +59,8 @@ def bare(film: str, frames: int, threads: int) -> Measured:
 def watch(film: str, frames: int, threads: int, out: Path, **more: object) -> Measured:
     """The same by a watcher, from its first frame to its end."""
     settings = make_settings(
-        {"source": film, "loop": True, "threads": threads, "max_frames": frames, "out": str(out), "keep": 3,
-         "every": "10s", **more}
-    )  # fmt: skip
+        {"source": film, "loop": True, "threads": threads, "max_frames": frames, "out": str(out), "keep": 3, **more}
+    )
     with contextlib.ExitStack() as parts:
         watcher = assemble(settings, parts, Notifier(), (), lambda: True, wait=False)
         used = processor_s() + worker_s()
@@ -100,13 +99,15 @@ def full_disk() -> Iterator[Path]:
 def viewer(port: int, reads: bool) -> Iterator[None]:
     """Somebody who looks at the page, in a process of their own."""
     script = Path(__file__).with_name("page_viewer.py")
-    process = subprocess.Popen([sys.executable, script, str(port), *([] if reads else ["never-reads"])])
+    command = [sys.executable, script, str(port), *([] if reads else ["never-reads"])]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         yield
     finally:
-        process.kill()
+        process.terminate()
         # Not waited for within the measurement's processor time: that counts children which have been.
-        process.wait()
+        told = process.communicate()[0]
+        assert not reads or int(told.split()[0]) > 10, f"the viewer saw {told}"
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ import typer
 import typer.core
 
 from edge_nima import __version__
-from edge_nima.cli import cameras, check, compare, convert, data, doctor, models, score, show, train, watch
+from edge_nima.cli import best, cameras, check, compare, convert, data, doctor, models, score, show, train, watch
 from edge_nima.cli.options import INTERRUPTED
 from edge_nima.errors import EdgeNimaError, reason
 
@@ -42,6 +42,7 @@ app.command("check")(check.check)
 app.command("watch")(watch.watch)
 app.command("cameras")(cameras.cameras)
 app.command("doctor")(doctor.doctor)
+app.command("best")(best.best)
 app.command("convert")(convert.convert)
 app.command("compare")(compare.compare)
 app.add_typer(models.app, name="models")

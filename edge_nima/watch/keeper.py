@@ -117,7 +117,7 @@ class Keeper:
     def offer(self, scored: Scored, frame: Frame) -> None:
         """Consider a frame; its pixels are copied only if it may be kept. On the loop's thread."""
         mean, mono = scored.record.mean, frame.taken_mono
-        if mean is None:
+        if mean is None or mean != mean:
             return
         self.look(mono)
         rating = self._ratings.stars(mean)
@@ -143,13 +143,19 @@ class Keeper:
             self._end_window()
 
     def finish(self, timeout_s: float) -> None:
-        """End the window, write what it keeps as far as the time goes, and stop. Also when it has stopped."""
+        """End the window, write what it keeps as far as the time goes, count the rest as lost, and stop.
+
+        Also when it has stopped. The one that is being written then is counted when it is.
+        """
         self._end_burst()
         self._end_window()
         with self._work:
             self._stop = True
             self._work.notify()
         self._thread.join(timeout_s)
+        with self._work:
+            self._let_go(len(self._to_save))
+            self._to_encode.clear()
 
     def _end_burst(self) -> None:
         candidate = self._burst.close()
@@ -174,10 +180,14 @@ class Keeper:
         if kept:
             with self._work:
                 self._to_save.extend(candidate.payload for candidate in kept)
-                while len(self._to_save) > WINDOWS_HELD * self._wishes.keep:
-                    self._to_save.popleft().drop()
-                    self.lost += 1
+                self._let_go(len(self._to_save) - WINDOWS_HELD * self._wishes.keep)
                 self._work.notify()
+
+    def _let_go(self, count: int) -> None:
+        """Of the oldest that wait to be saved; with the lock."""
+        for _ in range(count):
+            self._to_save.popleft().drop()
+            self.lost += 1
 
     def _run(self) -> None:
         while True:
@@ -188,13 +198,19 @@ class Keeper:
                         return
                     self._work.wait(RETRY_EVERY_S if retry else None)
                 encode = self._to_encode.popleft() if self._to_encode else None
-                save = self._to_save[0] if encode is None and self._to_save else None
-            if encode is not None:
-                encode.encode(self._wishes.quality)
-            elif save is not None and not self._save(save) and self._stop:
-                with self._work:
-                    self.lost += len(self._to_save)
-                    self._to_save.clear()
+                save = self._to_save.popleft() if encode is None and self._to_save else None
+            try:
+                if encode is not None:
+                    encode.encode(self._wishes.quality)
+                elif save is not None and not self._save(save):
+                    with self._work:
+                        self._to_save.appendleft(save)
+                        self._let_go(len(self._to_save) - (0 if self._stop else WINDOWS_HELD * self._wishes.keep))
+            except Exception:  # one that cannot be made into a file must not end the keeping of those that come after
+                log.exception("a photograph cannot be kept")
+                if save is not None:
+                    with self._work:
+                        self.lost += 1
 
     def _save(self, pending: _Pending) -> bool:
         scored = pending.scored
@@ -214,9 +230,6 @@ class Keeper:
         if self.problem is not None:
             log.warning("photographs are written again")
             self.problem = None
-        with self._work:
-            if self._to_save and self._to_save[0] is pending:
-                self._to_save.popleft()
         self.shots += 1
         log.info("kept %s (%.2f)", shot.path.name, shot.mean)
         for listener in self._listeners:

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -38,11 +39,15 @@ class LineStore:
         self._turn = threading.Lock()
         header = HEADER.encode() if form == "csv" else b""
         path = folder / f"scores.{form}"
-        try:
-            self._scores = LineFile(path, header, keep_s=keep_s, max_bytes=max_bytes)
-            self._events = LineFile(folder / "events.jsonl", keep_s=keep_s, max_bytes=_EVENT_BYTES)
-        except OSError as error:
-            raise OutputError(f"cannot write '{printable(path)}': {reason(error)}") from error
+        with contextlib.ExitStack() as opened:
+            try:
+                self._scores = LineFile(path, header, keep_s=keep_s, max_bytes=max_bytes)
+                opened.callback(self._scores.close)
+                path = folder / "events.jsonl"
+                self._events = LineFile(path, keep_s=keep_s, max_bytes=_EVENT_BYTES)
+            except OSError as error:
+                raise OutputError(f"cannot write '{printable(path)}': {reason(error)}") from error
+            opened.pop_all()
 
     def write(self, batch: Sequence[Scored]) -> None:
         """Append a batch, all or nothing; it is on the disk when this returns.
@@ -76,15 +81,27 @@ class LineStore:
 
 
 def format_scored(scored: Scored, form: str, shot: str | None = None) -> str:
-    """One line of a "jsonl" or "csv" file; with the column `shot` when it is not None."""
+    r"""One line of a "jsonl" or "csv" file; with the column `shot` when it is not None.
+
+    In "csv" line ends, NULs and bytes that are not UTF-8 are shown escaped (`\n`, `\xe9`): a record is one line.
+    """
+    record = scored.record
+    if form == "csv":
+        record = replace(
+            record,
+            name=printable(record.name),
+            model=printable(record.model),
+            error=None if record.error is None else printable(record.error),
+            preprocessing=None if record.preprocessing is None else printable(record.preprocessing),
+        )
     more: dict[str, str | float | None] = {
         "taken_at": utc_text(scored.taken_at),
-        "camera": scored.camera,
+        "camera": printable(scored.camera) if form == "csv" else scored.camera,
         "age_ms": scored.age_ms,
     }
     if shot is not None:
         more["shot"] = shot
-    return format_record(scored.record, _NO_STAMP, form, more)
+    return format_record(record, _NO_STAMP, form, more)
 
 
 def read_lines(path: Path, form: str, since: float | None = None) -> Iterator[Scored | None]:
@@ -102,7 +119,8 @@ def read_lines(path: Path, form: str, since: float | None = None) -> Iterator[Sc
         OSError: a file cannot be read.
     """
     with contextlib.ExitStack() as opened:
-        # Opened before the others are listed: when it is rotated meanwhile it is among them as well, and known again.
+        # Opened before the others are listed: when it is rotated meanwhile it is among them, is known again, and ends
+        # them: what comes after it was begun later.
         current, now = None, None
         with contextlib.suppress(FileNotFoundError):
             current = opened.enter_context(_open(path))
@@ -110,9 +128,10 @@ def read_lines(path: Path, form: str, since: float | None = None) -> Iterator[Sc
         for file in rotated_of(path):
             with contextlib.suppress(FileNotFoundError):  # removed since it was listed
                 status = file.stat()
+                if now is not None and os.path.samestat(status, now):
+                    break
                 # A day, for clocks that were set meanwhile.
-                old = since is not None and status.st_mtime < since - 86400
-                if not old and not (now is not None and os.path.samestat(status, now)):
+                if since is None or status.st_mtime >= since - 86400:
                     with _open(file) as lines:
                         yield from _parsed_lines(lines, form)
         if current is not None:
@@ -125,15 +144,20 @@ def _open(path: Path) -> IO[str]:
 
 def _parsed_lines(lines: IO[str], form: str) -> Iterator[Scored | None]:
     names = next(lines, "") if form == "csv" else ""
+    if form == "csv" and not names.endswith("\n"):
+        return  # the header and what follows it may come just now
     columns = next(csv.reader([names]), [])
     for line in lines:
-        if line.endswith("\n"):
-            yield _parsed(line, form, columns)
+        if not line.endswith("\n"):
+            return  # its rest may come between this and the next look, and would be a damaged line
+        yield _parsed(line, form, columns)
 
 
 def _parsed(line: str, form: str, columns: list[str]) -> Scored | None:
     try:
         row = json.loads(line) if form == "jsonl" else next(csv.DictReader(io.StringIO(line, newline=""), columns))
+        if None in row:
+            return None  # more cells than columns
         record, _ = parse_row(row, form)
         return Scored(record, str(row["camera"]), utc_moment(row["taken_at"]), float(row["age_ms"]))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError, StopIteration, csv.Error):

@@ -46,6 +46,9 @@ class Recorder:
         self._queue: deque[Scored] = deque()
         self._events: deque[tuple[float, str, str]] = deque(maxlen=EVENTS_HELD)
         self._guard = threading.Lock()
+        self._in_hand = 0
+        """Records of the batch that the store is writing."""
+        self._given_up = False
         self._stop = threading.Event()
         self.problem: str | None = None
         """Why nothing can be written now."""
@@ -67,12 +70,15 @@ class Recorder:
         self._events.append((time(), kind, text))
 
     def close(self, timeout_s: float = 1.0) -> None:
-        """Write what is left, as far as that goes in the time."""
+        """Write what is left, as far as that goes in the time; the rest is counted as lost. May be called twice."""
         self._stop.set()
         self._thread.join(timeout_s)
         with self._guard:
             self.lost += len(self._queue)
             self._queue.clear()
+            if not self._given_up:
+                self._given_up = True
+                self.lost += self._in_hand
 
     def _run(self) -> None:
         wait = self._every
@@ -85,33 +91,49 @@ class Recorder:
         while True:
             with self._guard:
                 batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+                self._in_hand = len(batch)
+            started = monotonic()
             try:
                 self._write_events()
-                if not batch:
-                    return True
-                started = monotonic()
-                self._store.write(batch)
+                if batch:
+                    self._store.write(batch)
             except EdgeNimaError as error:
-                with self._guard:
-                    self._queue.extendleft(reversed(batch))
-                    while len(self._queue) > HELD_AT_MOST:
-                        self._queue.popleft()
-                        self.lost += 1
+                self._put_back(batch)
                 if self.problem is None:
                     log.warning("records cannot be written: %s", error)
                 self.problem = reason(error)
                 return False
             except Exception as error:  # a mistake in a store must not end the recording of what comes after
                 log.exception("%d records cannot be written and are lost", len(batch))
-                self.lost += len(batch)
+                self._done(batch, lost=True)
                 self.problem = reason(error)
                 return False
-            self.recorded += len(batch)
+            self._done(batch)
             if self.problem is not None:
                 log.warning("records are written again, %d of them late", len(batch))
                 self.problem = None
+            if not batch:
+                return True
             if monotonic() - started > 5 * self._every:
                 log.info("writing %d records took %.1f s: a slow card?", len(batch), monotonic() - started)
+
+    def _done(self, batch: Sequence[Scored], lost: bool = False) -> None:
+        with self._guard:
+            if not lost:
+                self.recorded += len(batch)
+            if lost != self._given_up:  # counted as lost when it was given up, or to be counted now
+                self.lost += len(batch) if lost else -len(batch)
+            self._in_hand = 0
+
+    def _put_back(self, batch: Sequence[Scored]) -> None:
+        with self._guard:
+            self._in_hand = 0
+            if self._given_up:
+                return  # and counted
+            self._queue.extendleft(reversed(batch))
+            while len(self._queue) > HELD_AT_MOST:
+                self._queue.popleft()
+                self.lost += 1
 
     def _write_events(self) -> None:
         while self._events:
@@ -122,3 +144,5 @@ class Recorder:
                 if len(self._events) < EVENTS_HELD:
                     self._events.appendleft(event)
                 raise
+            except Exception:  # a mistake in a store; no record is lost for it
+                log.exception("an event cannot be written and is lost: %s", event[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import os
 import re
 import threading
@@ -21,7 +22,9 @@ _NAME = re.compile(
     r"_r(?P<rating>[1-5])(?:-\d{1,6})?\.jpg",
     re.ASCII,
 )
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TRIES = 1000
+log = logging.getLogger("edge_nima.watch")
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,9 @@ class Gallery:
         self._writing: set[str] = set()
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            for left in self._root.glob("*/*.jpg.new"):
-                left.unlink(missing_ok=True)
+            for file in _files(self._root):
+                if file.name.endswith(".new") and _NAME.fullmatch(file.name[:-4]):
+                    Path(file.path).unlink(missing_ok=True)
             for entry in sorted(_scan(self._root), key=lambda entry: entry.taken_at):
                 self._add(entry)
             self._make_room()
@@ -96,30 +100,35 @@ class Gallery:
 
         Raises:
             OutputError: the disk is full, say: nothing is left of it.
+            ValueError: a mean, a rating or a time that no name can hold.
         """
         label = re.sub(r"[^a-z0-9_-]", "_", camera.lower())[:100] or "camera"
         stamp = utc_text(taken_at).replace("-", "").replace(":", "")
+        stem = f"{label}_{stamp}_{mean:.3f}_r{rating}"
+        if _entry(f"{stem}.jpg", 0) is None:
+            raise ValueError(f"no photograph can be called '{printable(stem)}'")
         with self._turn:
-            name = self._free_name(f"{label}_{stamp}_{mean:.3f}_r{rating}")
+            name = self._free_name(stem)
             self._writing.add(name)
         path = _place(self._root, name)
+        written = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, content)
-            with self._turn:
-                self._number += 1
-                entry = _entry(name, len(content), self._number)
-                if entry is None:
-                    raise OutputError(f"cannot name a photograph '{printable(name)}'")
-                self._add(entry)
-                self._make_room()
+            written = True
         except OSError as error:
-            if isinstance(error, OutputError):
-                raise
             raise OutputError(f"cannot write '{printable(path)}': {reason(error)}") from error
         finally:
             with self._turn:
                 self._writing.discard(name)
+                if not written:
+                    self._remove_folder(path.parent)
+        with self._turn:
+            self._number += 1
+            entry = _entry(name, len(content), self._number)
+            assert entry is not None
+            self._add(entry)
+            self._make_room()
         return entry.shot(self._root)
 
     def shots(self, order: str = "newest", limit: int | None = None, camera: str | None = None) -> list[Shot]:
@@ -154,7 +163,7 @@ class Gallery:
         Raises:
             RequestError: there is none of this name, or it is a link.
         """
-        if _NAME.fullmatch(name):
+        if _entry(name, 0) is not None:
             path = _place(self._root, name)
             with suppress(OSError):
                 if path.is_file() and path.resolve() == self._root.resolve() / path.parent.name / name:
@@ -201,28 +210,40 @@ class Gallery:
             heapq.heapify(self._worst)
 
     def _make_room(self) -> None:
-        newest: list[tuple[float, int, str]] = []
-        last = max(self._entries.values(), key=lambda entry: (entry.number, entry.taken_at), default=None)
-        try:
-            while self._max_bytes is not None and self._bytes > self._max_bytes and self._worst:
-                item = self._worst[0]
-                name = item[2]
-                if last is not None and name == last.name:
-                    newest.append(heapq.heappop(self._worst))
-                    continue
-                if name in self._entries:
-                    self._remove(_place(self._root, name))
-                heapq.heappop(self._worst)
+        if self._max_bytes is None or self._bytes <= self._max_bytes:
+            return
+        # Those deleted by hand are no reason to remove others.
+        with suppress(OSError):
+            there = {path.name for path in _files(self._root)}
+            for name in [name for name in self._entries if name not in there]:
                 self._forget(name)
-        finally:
-            for item in newest:
-                heapq.heappush(self._worst, item)
+        last = max(self._entries.values(), key=lambda entry: (entry.number, entry.taken_at), default=None)
+        stay: list[tuple[float, int, str]] = []
+        while self._bytes > self._max_bytes and self._worst:
+            item = heapq.heappop(self._worst)
+            name = item[2]
+            if last is not None and name == last.name:
+                stay.append(item)
+                continue
+            if name in self._entries:
+                try:
+                    self._remove(_place(self._root, name))
+                except OSError as error:  # the next worst goes in its place
+                    log.warning("cannot remove '%s': %s", name, reason(error))
+                    stay.append(item)
+                    continue
+            self._forget(name)
+        for item in stay:
+            heapq.heappush(self._worst, item)
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
-        if not any(_place(self._root, name).parent == path.parent for name in self._writing):
+        self._remove_folder(path.parent)
+
+    def _remove_folder(self, folder: Path) -> None:
+        if not any(_place(self._root, name).parent == folder for name in self._writing):
             with suppress(OSError):  # photographs are left in it
-                path.parent.rmdir()
+                folder.rmdir()
 
 
 def _place(root: Path, name: str) -> Path:
@@ -246,18 +267,22 @@ def _entry(name: str, size: int, number: int = 0) -> _Entry | None:
 
 def _scan(root: Path) -> list[_Entry]:
     found = []
-    try:
-        days = [day for day in os.scandir(root) if day.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
-        return []
-    for day in days:
-        for file in os.scandir(day.path):
-            try:
-                if not file.is_file(follow_symlinks=False) or _place(root, file.name).parent.name != day.name:
-                    continue
-                entry = _entry(file.name, file.stat(follow_symlinks=False).st_size)
-            except FileNotFoundError:
-                continue  # deleted since it was listed
-            if entry is not None:
+    for file in _files(root):
+        with suppress(FileNotFoundError):  # deleted since it was listed
+            entry = _entry(file.name, file.stat(follow_symlinks=False).st_size)
+            if entry is not None and _place(root, file.name).parent.name == os.path.basename(
+                os.path.dirname(file.path)
+            ):
                 found.append(entry)
+    return found
+
+
+def _files(root: Path) -> list[os.DirEntry[str]]:
+    """The files in the folders of days; no links, and nothing of folders that are called something else."""
+    found: list[os.DirEntry[str]] = []
+    with suppress(FileNotFoundError), os.scandir(root) as days:
+        for day in days:
+            if _DAY.fullmatch(day.name) and day.is_dir(follow_symlinks=False):
+                with suppress(FileNotFoundError), os.scandir(day.path) as files:  # the folder was removed meanwhile
+                    found += [file for file in files if file.is_file(follow_symlinks=False)]
     return found

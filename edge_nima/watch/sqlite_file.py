@@ -42,6 +42,8 @@ class Damaged(Exception):
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether an error of SQLite means that the file is damaged."""
+    if str(error) == "unsupported file format":  # of code SQLITE_ERROR, as many are; a header that was written over
+        return True
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -64,13 +66,13 @@ def open_database(path: Path, wal_pages: int) -> sqlite3.Connection:
     try:
         database.execute("PRAGMA cache_size = -1024")
         version, application, objects = identity(database)
+        if application not in (0, APPLICATION) or (objects and not application):
+            raise RequestError(f"'{printable(path)}' is the database of another program: give another --out")
         if version > VERSION:
             raise RequestError(
                 f"'{printable(path)}' is of schema {version}, this edge-nima writes {VERSION}: "
                 "update edge-nima, or give another --out"
             )
-        if objects and application != APPLICATION:
-            raise RequestError(f"'{printable(path)}' is the database of another program: give another --out")
         if not objects:
             _begin(database)
         database.execute("PRAGMA journal_mode = WAL")

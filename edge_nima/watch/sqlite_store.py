@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter, time
 
@@ -25,6 +27,8 @@ _NO_BINS = (None,) * 10
 _STEP_S = 0.02
 """What pruning may add to a write, seconds; it starts small and finds its size."""
 _EVENTS_KEPT = 100_000
+_MISTAKES = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+"""A record that is none, say: the same again would fail again, and hold up all that come after it."""
 _TRIES = 20
 """Read errors in a row, with room on the disk, until a file counts as damaged: ten seconds' worth."""
 
@@ -46,15 +50,21 @@ class SqliteStore:
         """
         self.path = folder / "scores.db"
         self._keep_s = keep_s
-        # An eighth for the log; 1000 pages is SQLite's own limit.
+        # An eighth for the log; 1000 pages is SQLite's own limit. It is written back when it has grown beyond that: as
+        # much again for the one transaction.
         self._wal_pages = 1000 if max_bytes is None else min(max(max_bytes // 8 // PAGE, 16), 1000)
-        self._max_pages = None if max_bytes is None else max(max_bytes // PAGE - self._wal_pages, 32)
+        self._max_pages = None if max_bytes is None else max(max_bytes // PAGE - 2 * self._wal_pages, 32)
         self._step = 50
         self._turn = threading.Lock()
         self._database: sqlite3.Connection | None = None
+        self._log_path = folder / "scores.db-wal"
         self._file: os.stat_result | None = None
+        self._log: os.stat_result | None = None
+        self._events_kept = _EVENTS_KEPT if max_bytes is None else min(max(max_bytes // 2000, 100), _EVENTS_KEPT)
         self._models: dict[tuple[str, str], int] = {}
         self._failures = 0
+        self._damage: list[tuple[float, str, str]] = []
+        """Events of files moved aside, until they are written."""
         with self._turn:
             try:
                 self._in_transaction(lambda database: None)
@@ -75,7 +85,7 @@ class SqliteStore:
     def event(self, at: float, kind: str, text: str) -> None:
         """Write what happened at a wall-clock time; as `write`."""
         with self._turn:
-            self._in_transaction(lambda database: _put_event(database, at, kind, text))
+            self._in_transaction(lambda database: self._put_event(database, at, kind, text))
 
     def recent(self, since: float) -> Iterator[tuple[float, float]]:
         """Times and means of the frames taken since a wall-clock time, seconds since 1970 UTC, in order of time.
@@ -110,7 +120,7 @@ class SqliteStore:
             except Damaged as damage:
                 if last:
                     raise OutputError(f"cannot write '{printable(self.path)}': {damage}, again and again") from damage
-                self._begin_again(str(damage))
+                self._set_aside(str(damage))
                 continue
             self._failures = 0
             return
@@ -119,12 +129,15 @@ class SqliteStore:
         try:
             database = self._opened()
             database.execute("BEGIN IMMEDIATE")
+            for event in self._damage:
+                self._put_event(database, *event)
             work(database)
             database.execute("COMMIT")
+            self._damage.clear()
         except (sqlite3.Error, OSError) as error:
-            if isinstance(error, OutputError):
-                raise
             self._roll_back()
+            if isinstance(error, _MISTAKES):
+                raise
             damaged = isinstance(error, sqlite3.Error) and is_damage(error)
             if not damaged and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR:
                 self._let_go()
@@ -147,23 +160,29 @@ class SqliteStore:
 
     def _opened(self) -> sqlite3.Connection:
         if self._database is not None:
-            try:
-                if self._file is not None and os.path.samestat(self._file, os.stat(self.path)):
-                    return self._database
-            except FileNotFoundError:
-                pass
-            self._let_go()  # removed or replaced by hand: SQLite would write into the file that has no name
+            if _is(self.path, self._file):
+                if self._log is None:
+                    with suppress(FileNotFoundError):
+                        self._log = os.stat(self._log_path)
+                return self._database
+            # Removed or replaced by hand: SQLite would write into the file that has no name, and then play its log
+            # into the one that took its place.
+            log_of_old = self._log
+            self._let_go()
+            if _is(self._log_path, log_of_old):
+                for path in (self._log_path, Path(f"{self.path}-shm")):
+                    path.unlink(missing_ok=True)
         self._database = open_database(self.path, self._wal_pages)
         self._file = os.stat(self.path)
         return self._database
 
     def _let_go(self) -> None:
-        database, self._database, self._file = self._database, None, None
+        database, self._database, self._file, self._log = self._database, None, None, None
         self._models.clear()
         if database is not None:
             database.close()
 
-    def _begin_again(self, damage: str) -> None:
+    def _set_aside(self, damage: str) -> None:
         self._let_go()
         self._failures = 0
         try:
@@ -172,8 +191,7 @@ class SqliteStore:
             raise OutputError(
                 f"'{printable(self.path)}' is damaged ({damage}) and cannot be moved aside: {reason(error)}"
             ) from error
-        text = f"{damage}; moved to {printable(aside.name)}, begun again"
-        self._try(lambda database: _put_event(database, time(), "damaged", text))
+        self._damage.append((time(), "damaged", f"{damage}; moved to {printable(aside.name)}, begun again"))
 
     def _disk_is_full(self) -> bool:
         try:
@@ -187,14 +205,18 @@ class SqliteStore:
 
     def _row(self, database: sqlite3.Connection, scored: Scored) -> tuple[object, ...]:
         record = scored.record
-        model = (record.model, record.preprocessing or "")
+        model = (_utf8(record.model), _utf8(record.preprocessing or ""))
         if model not in self._models:
             database.execute("INSERT OR IGNORE INTO models (model, preprocessing) VALUES (?, ?)", model)
             found = database.execute("SELECT id FROM models WHERE model = ? AND preprocessing = ?", model)
-            self._models[model] = found.fetchone()[0]
+            row = found.fetchone()
+            if row is None:
+                raise Damaged("an index contradicts its table")
+            self._models[model] = row[0]
         return (
-            scored.taken_at, scored.camera, record.name, record.mean, record.std, *(record.distribution or _NO_BINS),
-            self._models[model], record.elapsed_ms, scored.age_ms, record.error,
+            scored.taken_at, _utf8(scored.camera), _utf8(record.name), record.mean, record.std,
+            *(record.distribution or _NO_BINS), self._models[model], record.elapsed_ms, scored.age_ms,
+            record.error and _utf8(record.error),
         )  # fmt: skip
 
     def _prune(self, database: sqlite3.Connection, added: int) -> None:
@@ -211,19 +233,40 @@ class SqliteStore:
             pages, free = (
                 database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count")
             )
-            if pages - free > self._max_pages:
+            over = pages - free - self._max_pages
+            if over > 0:
+                first, last = database.execute(
+                    "SELECT (SELECT min(id) FROM scores), (SELECT max(id) FROM scores)"
+                ).fetchone()
+                # As many as lie in so many pages, and never those that were just written.
+                wanted = min((last - first + 1) * over // (pages - free) + 2 * added, step)
                 removed += database.execute(
-                    "DELETE FROM scores WHERE id IN (SELECT id FROM scores ORDER BY id LIMIT ?)", (step,)
+                    "DELETE FROM scores WHERE id < ?", (min(first + wanted, last - added + 1),)
                 ).rowcount
             if pages > self._max_pages and free:  # the limit was lowered
-                database.execute(f"PRAGMA incremental_vacuum({min(free, pages - self._max_pages, 64)})").fetchall()
+                for _ in range(min(free, pages - self._max_pages, 64)):
+                    database.execute(
+                        "PRAGMA incremental_vacuum(1)"
+                    )  # Python steps it once: one page, whatever is asked
         seconds = perf_counter() - started
         if removed >= step and seconds < _STEP_S / 2:
             self._step = min(2 * self._step, 5000)
         elif seconds > _STEP_S:
             self._step = max(self._step // 2, 10)
 
+    def _put_event(self, database: sqlite3.Connection, at: float, kind: str, text: str) -> None:
+        database.execute("INSERT INTO events (at, kind, text) VALUES (?, ?, ?)", (at, _utf8(kind), _utf8(text)))
+        database.execute("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (self._events_kept,))
 
-def _put_event(database: sqlite3.Connection, at: float, kind: str, text: str) -> None:
-    database.execute("INSERT INTO events (at, kind, text) VALUES (?, ?, ?)", (at, kind, text))
-    database.execute("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (_EVENTS_KEPT,))
+
+def _is(path: Path, seen: os.stat_result | None) -> bool:
+    """Whether a path is still the file that was seen there."""
+    try:
+        return seen is not None and os.path.samestat(seen, os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _utf8(text: str) -> str:
+    r"""The same, with bytes that are not UTF-8 (surrogates) as `\xNN`: SQLite cannot hold them."""
+    return text if text.isascii() else re.sub(r"[\ud800-\udfff]", lambda found: printable(found[0]), text)

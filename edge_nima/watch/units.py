@@ -9,10 +9,10 @@ from datetime import UTC, datetime, time
 
 from edge_nima.errors import RequestError, printable
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {"": 1, **{unit: 1000**power for power, unit in enumerate("kmgt", 1)}}
 _BINARY = {unit: 1024**power for power, unit in enumerate("kmgt", 1)}
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|[smhdw])", re.ASCII)
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|min|[smhdw])", re.ASCII)
 _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)(i?)b?", re.ASCII)
 _LONGEST = 100 * 365.25 * 86400.0
@@ -23,7 +23,8 @@ def seconds(text: str, option: str = "duration") -> float:
     """A duration as typed, in seconds, 0 to a hundred years.
 
     Args:
-        text: "90s", "10m", "2h", "1.5h", "1h30m", "1d", "1w", "500ms"; a bare number is seconds.
+        text: "90s", "10m", "2h", "1.5h", "1h30m", "1d", "1w", "500ms", and what `duration_text` says; a bare number
+            is seconds.
         option: what it is called in the error, "--every" say.
 
     Raises:
@@ -62,8 +63,9 @@ def size(text: str, option: str = "size") -> int:
 
 def duration_text(value: float) -> str:
     """Seconds as a person says them, two units at most: "850 ms", "42 s", "10 min", "2 h 30 min", "3 d 4 h"."""
-    if value < 0:
+    if value <= -0.0005:
         return "-" + duration_text(-value)
+    value = abs(value)
     if value < 0.9995 and round(value * 1000):
         return f"{value * 1000:.0f} ms"
     if value < 9.95:
