@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -70,7 +70,7 @@ def format_record(
     record: ScoreRecord, stamp: FileStamp, form: str, more: Mapping[str, str | float | None] | None = None
 ) -> str:
     """One line of a "jsonl" or "csv" file, with its line end; `more` columns follow those of every record."""
-    row: dict[str, Any] = {**asdict(record), **asdict(stamp), **(more or {})}
+    row: dict[str, Any] = {**vars(record), **vars(stamp), **(more or {})}  # asdict would copy each of them deeply
     if form == "jsonl":
         return json.dumps(row) + "\n"
     row.update({f"p{i + 1}": p for i, p in enumerate(record.distribution or ())})

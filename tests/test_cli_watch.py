@@ -29,6 +29,20 @@ from fakes import TFLITE
 from streams import film as make_film
 from watching import until
 
+SLOW_START = """
+import signal, sys, time
+from edge_nima.watch import scoring
+whole = scoring.ScoringProcess._answer
+def late(self, number, timeout_s):
+    print("opening", flush=True)
+    self._process.send_signal(signal.SIGSTOP)
+    return whole(self, number, timeout_s)
+scoring.ScoringProcess._answer = late
+from edge_nima.__main__ import main
+main()
+"""
+"""The command line, with a worker that does not come to its end of opening the model."""
+
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -109,6 +123,21 @@ def test_a_signal_finishes_the_window_within_two_seconds(film: Path, tmp_path: P
     assert "Traceback" not in err
     if number == signal.SIGINT:
         assert f"stopped; all of it is in '{out}'" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_model_is_being_opened_ends_it_without_a_complaint(
+    film: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [sys.executable, "-c", SLOW_START, "watch", str(film), "--loop", "--realtime", "--out", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "opening\n"
+        process.send_signal(number)
+        _, said = process.communicate(timeout=10)
+    assert process.returncode == (130 if number == signal.SIGINT else 0), said
+    assert "died" not in said
+    assert "hangs" not in said
 
 
 def test_sighup_reads_the_settings_again_and_refuses_wrong_ones(film: Path, tmp_path: Path) -> None:
@@ -249,9 +278,10 @@ def test_the_page_asks_for_a_token_beyond_this_machine_and_it_is_said_once(film:
         port = probe.getsockname()[1]
     log = tmp_path / "log"
     command = [sys.executable, "-m", "edge_nima", "watch", str(film), "--loop", "--realtime"]
-    with open(log, "w") as err, subprocess.Popen(
-        [*command, "--web", str(port), "--web-bind", "0.0.0.0"], stderr=err
-    ) as process:
+    with (
+        open(log, "w") as err,
+        subprocess.Popen([*command, "--web", str(port), "--web-bind", "0.0.0.0"], stderr=err) as process,
+    ):
         try:
             until(lambda: "?token=" in log.read_text(), 20)
             process.terminate()

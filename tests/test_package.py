@@ -34,7 +34,10 @@ def test_importing_edge_nima_loads_nothing_heavy() -> None:
 
 
 def test_the_command_line_starts_without_what_it_does_not_need() -> None:
-    heavy = ("tensorflow", "keras", "ai_edge_litert", "cv2", "numpy", "PIL", "pydantic", "urllib.request")
+    heavy = (
+        "tensorflow", "keras", "ai_edge_litert", "cv2", "numpy", "PIL", "pydantic", "urllib.request", "sqlite3", "paho",
+        "starlette", "uvicorn", "asyncio",
+    )  # fmt: skip
     loaded = fresh(f"import sys, edge_nima.cli; print([name for name in {heavy!r} if name in sys.modules])")
     assert loaded == "[]"
 
@@ -136,17 +139,17 @@ def test_every_command_line_option_in_the_documentation_exists(capsys: pytest.Ca
     from edge_nima import cli
 
     options: dict[str, str] = {}
-    for page in ("README.md", "convert/README.md", "CONTRIBUTING.md"):
+    for page in ("README.md", "convert/README.md", "CONTRIBUTING.md", "examples/pi/README.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
         for command, rest in re.findall(
-            r"edge-nima (score|convert|compare|check|show|models \w+)((?:[^\n`]|\\\n)*)", text
+            r"edge-nima (score|convert|compare|check|show|watch|best|cameras|doctor|models \w+)((?:[^\n`]|\\\n)*)", text
         ):
             if command not in options:
                 cli.run([*command.split(), "--help"])
                 options[command] = re.sub(r"\s+", " ", capsys.readouterr().out)
             for option in re.findall(r"(?<!\S)--[a-z-]+", rest):
                 assert option in options[command], f"{page}: edge-nima {command} has no {option}"
-    assert {"score", "convert", "compare", "check", "show"} <= set(options)
+    assert {"score", "convert", "compare", "check", "show", "watch", "best"} <= set(options)
 
 
 def blocks(language: str) -> list[str]:
@@ -218,6 +221,7 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> Non
         "edge_nima/py.typed", "edge_nima/models/registry.toml", "edge_nima/gate.toml", "edge_nima/report/page.css",
         *(f"edge_nima/models/{path.name}" for path in MODELS),
         "edge_nima/cli/__init__.py", "edge_nima/frames/files.py", "edge_nima_convert/recipes.py",
+        *(f"edge_nima/web/{name}" for name in ("page.html", "page.css", "page.js", "login.html", "icon.svg")),
     ):  # fmt: skip
         assert name in names
     assert [name for name in names if name.endswith((".pyc", ".jpg", ".md", ".whl"))] == []

@@ -13,6 +13,7 @@ from edge_nima.errors import EdgeNimaError, reason
 from edge_nima.watch.assembly import assemble
 from edge_nima.watch.events import Listener
 from edge_nima.watch.notify import Notifier
+from edge_nima.watch.scoring import WorkerLost
 from edge_nima.watch.settings import Settings, changed, with_token
 from edge_nima.watch.watcher import Watcher
 
@@ -83,10 +84,16 @@ class Service:
             self._watcher.stop()
 
     def _run_once(self, settings: Settings, again: bool = False) -> None:
+        self._watcher = None  # the one before has stopped, and must not stop what starts now
         with contextlib.ExitStack() as parts:
-            self._watcher = assemble(
-                settings, parts, self._notifier, self._listeners, self._breathe, wait=settings.wait or again
-            )
+            try:
+                self._watcher = assemble(
+                    settings, parts, self._notifier, self._listeners, self._breathe, wait=settings.wait or again
+                )
+            except WorkerLost:
+                if self._ended:  # while the model was being opened
+                    return
+                raise
             if self._ended or self._next is not None:  # a signal came meanwhile
                 self._watcher.stop()
             self._watcher.run()
