@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +12,7 @@ from edge_nima.watch.events import Scored
 from edge_nima.watch.line_file import rotated_of
 from edge_nima.watch.line_store import read_lines
 from edge_nima.watch.selection import Summary, Wanted, best_of, selected
-from edge_nima.watch.shots import list_shots
+from edge_nima.watch.shots import label_in_names, list_shots
 from edge_nima.watch.sqlite_reader import DatabaseRecords
 from edge_nima.watch.units import utc_text
 
@@ -121,15 +120,8 @@ class KeptShots:
         Raises:
             OSError: a folder cannot be read.
         """
-        for left in reversed(range(3)):
-            try:
-                shots = list_shots(folder)
-                break
-            except FileNotFoundError:  # the watcher removed a day meanwhile
-                if not left:
-                    raise
         self._names: dict[tuple[str, str, str], str] = {}
-        for shot in sorted(shots, key=lambda shot: shot.path, reverse=True):
+        for shot in sorted(list_shots(folder), key=lambda shot: shot.path, reverse=True):
             name = shot.path.relative_to(folder).as_posix()
             self._names[shot.camera, utc_text(shot.taken_at), f"{shot.mean:.3f}"] = name
 
@@ -137,6 +129,5 @@ class KeptShots:
         """Where its photograph is, relative to the folder; None where none was kept."""
         if not self._names or scored.record.mean is None:
             return None
-        # As `Gallery.save` names them.
-        camera = re.sub(r"[^a-z0-9_-]", "_", scored.camera.lower())[:100] or "camera"
+        camera = label_in_names(scored.camera)
         return self._names.get((camera, utc_text(scored.taken_at), f"{scored.record.mean:.3f}"))

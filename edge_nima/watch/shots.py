@@ -43,6 +43,11 @@ class _Entry:
         return Shot(_place(folder, self.name), self.camera, self.taken_at, self.mean, self.rating, self.size)
 
 
+def label_in_names(camera: str) -> str:
+    """A camera's label as the names of its photographs begin with it."""
+    return re.sub(r"[^a-z0-9_-]", "_", camera.lower())[:100] or "camera"
+
+
 def list_shots(folder: Path) -> list[Shot]:
     """The photographs in folder/shots, in no order. Other files there, and links, are left out; nothing is changed.
 
@@ -102,7 +107,7 @@ class Gallery:
             OutputError: the disk is full, say: nothing is left of it.
             ValueError: a mean, a rating or a time that no name can hold.
         """
-        label = re.sub(r"[^a-z0-9_-]", "_", camera.lower())[:100] or "camera"
+        label = label_in_names(camera)
         stamp = utc_text(taken_at).replace("-", "").replace(":", "")
         stem = f"{label}_{stamp}_{mean:.3f}_r{rating}"
         if _entry(f"{stem}.jpg", 0) is None:
