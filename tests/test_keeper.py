@@ -177,6 +177,21 @@ def test_pixels_are_the_keepers_own(tmp_path: Path) -> None:
         assert np.asarray(image).mean() == pytest.approx(200, abs=2)
 
 
+def test_buffers_are_used_again_and_every_file_shows_its_own_frame(tmp_path: Path, encoded: list[float]) -> None:
+    keeper = Keeper(Gallery(tmp_path), UNLIKE)
+    for number in range(40):
+        offer(keeper, number * 6.0, 5.0 + number / 100, motif(number))
+        until(lambda: len(encoded) > number)  # noqa: B023
+    keeper.finish(10)
+    assert keeper._pool.made <= 3
+    shots = {round(shot.mean * 100) - 500: shot.path for shot in Gallery(tmp_path).shots()}
+    assert sorted(shots) == list(range(40))
+    for number, path in shots.items():
+        with Image.open(path) as image:
+            difference = np.abs(np.asarray(image).astype(int) - motif(number)).mean()
+        assert difference < 8, f"the file of frame {number} shows something else"
+
+
 def test_the_larger_picture_is_what_is_kept(tmp_path: Path) -> None:
     keeper = Keeper(Gallery(tmp_path), UNLIKE)
     keeper.offer(scored(), Frame(motif(1), taken_mono=0.0, larger=lambda: np.zeros((300, 400, 3), np.uint8)))

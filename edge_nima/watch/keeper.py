@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from edge_nima.errors import OutputError, reason
 from edge_nima.frames import Frame
+from edge_nima.frames.buffers import BufferPool
 from edge_nima.pixels import Pixels
 from edge_nima.watch.events import Listener, Scored
 from edge_nima.watch.likeness import perceptual_hash, sharpness
@@ -52,6 +55,8 @@ class _Pending:
     scored: Scored
     rating: int
     rgb: Pixels | None
+    release: Callable[[], None]
+    """Gives the pixels' buffer back; the thread that encodes does it, which may be at work when this is dropped."""
     jpeg: bytes | None = None
     dropped: bool = False
     """Something better took its place: not worth encoding."""
@@ -59,15 +64,18 @@ class _Pending:
     def encode(self, quality: int) -> None:
         """Make the file of it, once."""
         rgb, scored = self.rgb, self.scored
-        if rgb is not None:
-            record = scored.record
-            assert record.mean is not None
-            assert record.std is not None
-            self.jpeg = encode(
-                rgb, mean=record.mean, std=record.std, distribution=record.distribution or (), model=record.model,
-                taken_at=scored.taken_at, camera=scored.camera, rating=self.rating, quality=quality,
-            )  # fmt: skip
-            self.rgb = None
+        try:
+            if rgb is not None:
+                record = scored.record
+                assert record.mean is not None
+                assert record.std is not None
+                self.jpeg = encode(
+                    rgb, mean=record.mean, std=record.std, distribution=record.distribution or (), model=record.model,
+                    taken_at=scored.taken_at, camera=scored.camera, rating=self.rating, quality=quality,
+                )  # fmt: skip
+                self.rgb = None
+        finally:
+            self.release()
 
     def drop(self) -> None:
         """Let go of it."""
@@ -93,6 +101,7 @@ class Keeper:
             recent: means of earlier scores, by which the first ratings are given.
         """
         self._gallery, self._wishes, self._listeners = gallery, wishes, tuple(listeners)
+        self._pool = BufferPool()
         self._ratings = Ratings()
         for earlier in recent:
             self._ratings.add(earlier)
@@ -125,9 +134,13 @@ class Keeper:
         bursts = self._wishes.burst_s > 0
         if not self._window.would_keep(mean, mono) or (bursts and not self._burst.would_keep(mean)):
             return
-        rgb = frame.full().copy()
-        seen = perceptual_hash(rgb) if self._wishes.likeness >= 0 else 0
-        candidate = Candidate(mean, mono, frame.taken_at, seen, _Pending(scored, rating, rgb))
+        full = frame.full()
+        seen = perceptual_hash(full) if self._wishes.likeness >= 0 else 0
+        if not bursts and not self._window.would_keep(mean, mono, seen):
+            return
+        rgb, release = self._pool.take(full.shape[0], full.shape[1])
+        np.copyto(rgb, full)
+        candidate = Candidate(mean, mono, frame.taken_at, seen, _Pending(scored, rating, rgb, release))
         if bursts:
             self._burst.offer(candidate, sharpness(rgb))
         else:

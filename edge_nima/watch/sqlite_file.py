@@ -64,7 +64,7 @@ def open_database(path: Path, wal_pages: int) -> sqlite3.Connection:
         path.absolute().as_uri(), timeout=2.0, isolation_level=None, check_same_thread=False, uri=True
     )
     try:
-        database.execute("PRAGMA cache_size = -1024")
+        database.execute("PRAGMA cache_size = -512")
         version, application, objects = identity(database)
         if application not in (0, APPLICATION) or (objects and not application):
             raise RequestError(f"'{printable(path)}' is the database of another program: give another --out")
