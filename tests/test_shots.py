@@ -319,6 +319,27 @@ def test_an_empty_day_is_removed_and_made_again(tmp_path: Path) -> None:
     assert save(gallery).path == shot.path
 
 
+def test_a_photograph_saved_while_its_namesake_is_found_gone_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = Gallery(tmp_path)
+    first = save(gallery, 0, 5.0, 100)
+    first.path.unlink()
+    is_file = Path.is_file
+
+    def saves_meanwhile(path: Path) -> bool:
+        there = is_file(path)
+        if not there and path == first.path:
+            monkeypatch.setattr(Path, "is_file", is_file)
+            assert gallery.shots() == []  # another thread finds it gone as well
+            assert save(gallery, 0, 5.0, 200).path == first.path
+        return there
+
+    monkeypatch.setattr(Path, "is_file", saves_meanwhile)
+    assert gallery.shots() == []
+    assert [shot.size for shot in gallery.shots()] == [200]
+
+
 def test_threads_may_save_delete_and_list_at_once(tmp_path: Path) -> None:
     gallery, errors, stop = Gallery(tmp_path, max_bytes=40_000), list[BaseException](), threading.Event()
 

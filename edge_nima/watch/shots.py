@@ -159,7 +159,9 @@ class Gallery:
                 found.append(shot)
             else:
                 with self._turn:
-                    self._forget(entry.name)
+                    # Another of the same name may have been saved since.
+                    if self._entries.get(entry.name) is entry:
+                        self._forget(entry.name)
         return found
 
     def path_of(self, name: str) -> Path:
