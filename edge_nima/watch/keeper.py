@@ -101,7 +101,7 @@ class Keeper:
             recent: means of earlier scores, by which the first ratings are given.
         """
         self._gallery, self._wishes, self._listeners = gallery, wishes, tuple(listeners)
-        self._pool = BufferPool()
+        self._pool = BufferPool(2)  # one that is encoded, one that waits
         self._ratings = Ratings()
         for earlier in recent:
             self._ratings.add(earlier)
