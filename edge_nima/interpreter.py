@@ -181,16 +181,29 @@ class Interpreter:
         if raw.dtype.kind in "iu":
             scale, zero_point = self._out["quantization"]
             p = (p - zero_point) * scale
-        total = float(p.sum())
-        # A quantised softmax rounds each of the ten to 1/256, also when its output is then widened to float32: the sum
-        # is off by .02 at most, and dividing by it costs less than leaving it (.007 against .018 of the mean).
-        if not np.isfinite(p).all() or p.min() < -1e-6 or abs(total - 1) > _SUM_TOLERANCE:
-            raise ModelError(
-                f"the model's output is not a distribution: it sums to {total:.4g}, smallest value {p.min():.4g}; "
-                "a NIMA scorer ends in a softmax over ten ratings"
-            )
-        result: NDArray[np.float64] = p / total
-        return result
+        return proportions(p)
+
+
+def proportions(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A model's output as a distribution, divided by its sum.
+
+    A quantised softmax rounds each of the ten to 1/256, also when its output is then widened to float32: the sum is off
+    by .02 at most, and dividing by it costs less than leaving it (.007 against .018 of the mean).
+
+    Args:
+        p: shape (10,), what the model gave, its scale and zero point already applied.
+
+    Raises:
+        ModelError: a value is not finite or negative, or the sum is further from 1 than rounding explains.
+    """
+    total = float(p.sum())
+    if not np.isfinite(p).all() or p.min() < -1e-6 or abs(total - 1) > _SUM_TOLERANCE:
+        raise ModelError(
+            f"the model's output is not a distribution: it sums to {total:.4g}, smallest value {p.min():.4g}; "
+            "a NIMA scorer ends in a softmax over ten ratings"
+        )
+    result: NDArray[np.float64] = p / total
+    return result
 
 
 def _input_table(details: dict[str, Any], how: Preprocessing) -> NDArray[Any] | None:

@@ -368,15 +368,20 @@ class RecordFile:
             raise self._failure(failed) from failed
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+def write_whole(path: str | os.PathLike[str], content: bytes, mode: int = 0o666) -> None:
     """Write a file that is either there in full or not at all: beside, synced, renamed.
+
+    Args:
+        path: where it appears.
+        content: what it holds.
+        mode: its permissions before the umask, from the first byte on.
 
     Raises:
         OSError: it cannot be written; what was there before is as it was.
     """
     beside = Path(f"{os.fspath(path)}.new")
     try:
-        with open(beside, "wb") as file:
+        with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

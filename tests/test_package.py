@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import edge_nima
+import edge_nima.phone.page
 from conftest import PHOTOS, ROOT
 from edge_nima import registry
 from edge_nima.check import check_model
@@ -139,17 +140,27 @@ def test_every_command_line_option_in_the_documentation_exists(capsys: pytest.Ca
     from edge_nima import cli
 
     options: dict[str, str] = {}
-    for page in ("README.md", "convert/README.md", "CONTRIBUTING.md", "examples/pi/README.md"):
+    for page in (
+        "README.md",
+        "convert/README.md",
+        "CONTRIBUTING.md",
+        "docs/phones.md",
+        "examples/pi/README.md",
+        "examples/web/README.md",
+        "examples/android/README.md",
+    ):
         text = (ROOT / page).read_text(encoding="utf-8")
         for command, rest in re.findall(
-            r"edge-nima (score|convert|compare|check|show|watch|best|cameras|doctor|models \w+)((?:[^\n`]|\\\n)*)", text
+            r"edge-nima (score|convert|compare|check|show|watch|best|cameras|doctor|phone|models \w+)"
+            r"((?:[^\n`]|\\\n)*)",
+            text,
         ):
             if command not in options:
                 cli.run([*command.split(), "--help"])
                 options[command] = re.sub(r"\s+", " ", capsys.readouterr().out)
             for option in re.findall(r"(?<!\S)--[a-z-]+", rest):
                 assert option in options[command], f"{page}: edge-nima {command} has no {option}"
-    assert {"score", "convert", "compare", "check", "show", "watch", "best"} <= set(options)
+    assert {"score", "convert", "compare", "check", "show", "watch", "best", "phone"} <= set(options)
 
 
 def blocks(language: str) -> list[str]:
@@ -225,6 +236,9 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> Non
     ):  # fmt: skip
         assert name in names
     assert [name for name in names if name.endswith((".pyc", ".jpg", ".md", ".whl"))] == []
+    page = [name for name in names if name.startswith("edge_nima/phone/page/")]
+    assert bool(page) == (edge_nima.phone.page.FOLDER / "index.html").is_file()
+    assert [name for name in page if name.endswith(".tflite")] == []
     licences = {name.rsplit("/", 1)[1] for name in names if "/licenses/" in name}
     assert licences == {"LICENSE", "NOTICE"}
 

@@ -12,7 +12,7 @@ import typer
 import typer.core
 
 from edge_nima import __version__
-from edge_nima.cli import best, cameras, check, compare, convert, data, doctor, models, score, show, train, watch
+from edge_nima.cli import best, cameras, check, compare, convert, data, doctor, models, phone, score, show, train, watch
 from edge_nima.cli.options import INTERRUPTED
 from edge_nima.errors import EdgeNimaError, reason
 
@@ -40,6 +40,7 @@ app.command("score")(score.score)
 app.command("show")(show.show)
 app.command("check")(check.check)
 app.command("watch")(watch.watch)
+app.command("phone")(phone.phone)
 app.command("cameras")(cameras.cameras)
 app.command("doctor")(doctor.doctor)
 app.command("best")(best.best)

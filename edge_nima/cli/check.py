@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from edge_nima.cli.options import CardOption, ModelArgument, ThreadsOption, warn_of_gate
 from edge_nima.cli.show import plain
+from edge_nima.errors import RequestError, printable
 
 FAILED = 1
 
 _SAME = {True: "same", False: "differ", None: "-"}
 
 
-def check(model: ModelArgument = None, card: CardOption = None, threads: ThreadsOption = None) -> None:
+def check(
+    model: ModelArgument = None,
+    card: CardOption = None,
+    threads: ThreadsOption = None,
+    export_vectors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Then write test vectors for other languages: pictures, camera buffers, inputs, distributions.",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace vectors that are in DIR.")] = False,
+) -> None:
     """Run a model's golden probes through this machine's decoding, resizing and arithmetic.
+
+    With --export-vectors, what passes here becomes the vectors that a port to another language is tested with.
 
     Exit code: 0 all within the card's tolerance, 1 beyond it, 2 usage.
     """
@@ -23,6 +40,8 @@ def check(model: ModelArgument = None, card: CardOption = None, threads: Threads
     from edge_nima.interpreter import runtime_name
     from edge_nima.scorer import load_model
 
+    if overwrite and export_vectors is None:
+        raise RequestError("--overwrite goes with --export-vectors DIR")
     file = load_model(model, card)
     warn_of_gate(file.card)
     results = check_model(file, threads or 1)
@@ -53,4 +72,10 @@ def check(model: ModelArgument = None, card: CardOption = None, threads: Threads
     here = f"{platform.machine()}, Python {platform.python_version()}, Pillow {pillow}, {runtime_name()}"
     summary = f"{failed} of {len(results)} probes FAILED" if failed else f"{len(results)} probes passed"
     typer.echo(f"{summary}: {file.label} on {here}")
-    raise typer.Exit(FAILED if failed else 0)
+    if failed:
+        raise typer.Exit(FAILED)
+    if export_vectors is not None:
+        from edge_nima.vectors import export_vectors as export
+
+        count = export(file, export_vectors, overwrite)
+        typer.echo(f"{count} pictures and buffers with their inputs and distributions: {printable(export_vectors)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import threading
@@ -12,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from edge_nima.errors import PackageMissing, PublishError, printable, reason
+from edge_nima.errors import PackageMissing, PublishError
 from edge_nima.frames import Frame
 from edge_nima.watch.events import Listener, Scored, Shot, Status
 from edge_nima.web.auth import Guard
 from edge_nima.web.history import History
+from edge_nima.web.listening import listen, server_config
 from edge_nima.web.live import Live
 from edge_nima.web.options import Options
 from edge_nima.web.shots import Gallery
@@ -32,8 +32,6 @@ _START_S = 10.0
 _GRACE_S = 0.25
 _CONNECTIONS = 32  # besides those of viewers: the gallery's pictures, scripts
 _A_VIEWER = 6  # connections that a browser opens to one address
-_HEAD = 16 * 1024  # bytes of a request's line and headers
-_SEND_BUFFER = 128 * 1024  # in the system's memory for one connection: fifty that do not read must not matter
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +108,7 @@ class WebServer(Listener):
         for package in ("starlette", "uvicorn"):
             if find_spec(package) is None:
                 raise PackageMissing(f"the page needs {package}: pip install 'edge-nima[web]'")
-        listening = _listen(self.options)
+        listening = listen(self.options.bind, self.options.port)
         self.port = listening.getsockname()[1]
         try:
             self._prepare()
@@ -160,7 +158,7 @@ class WebServer(Listener):
         import uvicorn
 
         from edge_nima.web.app import Room, make_app
-        from edge_nima.web.connections import Sweeper, bounded_protocol
+        from edge_nima.web.connections import Sweeper
         from edge_nima.web.static import load
 
         options = self.options
@@ -170,29 +168,10 @@ class WebServer(Listener):
             load(), self._guard, self._viewers, self._live, self._history, self._teller, self._gallery, self._metrics,
             self._disk,
         )  # fmt: skip
-        config = uvicorn.Config(
-            make_app(room, self.port, options.certificate is not None),
-            http=bounded_protocol(_CONNECTIONS + _A_VIEWER * options.viewers),
-            loop="asyncio",
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            access_log=False,
-            log_config=None,
-            log_level="error",  # not a line for each malformed request
-            proxy_headers=False,
-            server_header=False,
-            backlog=64,
-            h11_max_incomplete_event_size=_HEAD,
-            timeout_graceful_shutdown=1,
-            ssl_certfile=options.certificate,
-            ssl_keyfile=options.key,
-        )
-        try:
-            config.load()
-        except OSError as error:  # ssl.SSLError is one
-            certificate = printable(options.certificate or "")
-            raise PublishError(f"TLS with the certificate '{certificate}' fails: {reason(error)}") from error
+        config = server_config(
+            make_app(room, self.port, options.certificate is not None), _CONNECTIONS + _A_VIEWER * options.viewers,
+            options.certificate, options.key,
+        )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._sweeper = Sweeper(self._server.server_state.connections)
 
@@ -233,39 +212,3 @@ class WebServer(Listener):
             loop.call_soon_threadsafe(work)
         except RuntimeError:
             _log.debug("the page's event loop is closed")
-
-
-def _listen(options: Options) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        PublishError: it cannot be had.
-    """
-    where = f"port {options.port} of {options.bind}"
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            options.bind, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise PublishError(
-            f"cannot serve the page at '{printable(options.bind)}': {reason(error)}; possible: 127.0.0.1, 0.0.0.0, ::, "
-            "an address of this machine"
-        ) from error
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listening.bind(address)
-        listening.listen(64)
-    except OSError as error:
-        listening.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PublishError(f"{where} is in use; give another, or stop what listens there (ss -ltnp)") from error
-        if error.errno in {errno.EACCES, errno.EPERM}:
-            raise PublishError(f"{where} is not ours to take; possible: 1024 to 65535") from error
-        if error.errno == errno.EADDRNOTAVAIL:
-            raise PublishError(f"this machine has no address {options.bind}; ip address shows which") from error
-        raise PublishError(f"cannot serve the page on {where}: {reason(error)}") from error
-    return listening

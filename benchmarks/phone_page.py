@@ -1,0 +1,192 @@
+"""What the page for phones costs in headless Chromium: its weight, its start, a frame, its memory.
+
+usage: phone_page.py FILM [--frames 300] [--starts 5] [--memory-frames 2000]
+
+FILM is any film FFmpeg reads; Chromium plays it as a camera, at 640x480 and at 1280x720. "weight" counts the bytes that
+the server sends, compressed as they travel, models left out. "start" runs from navigation to a proven model ("ready")
+and to the first score of the camera, in a fresh profile ("cold") and when everything is in the service worker's cache.
+"frame" is what the worker takes for one frame beside the model's bare run, from its own clock, and how many frames a
+second the page shows. "memory" is the renderer process and what the page itself is told, early and late.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from machine import keep, percentiles
+from playwright.sync_api import sync_playwright
+
+from edge_nima.phone import app
+from phone_browser import CHROMIUM, FLAGS, Seen, camera_flags, page_served
+
+MODELS = ("mobilenet-ava-int8-mixed", "mobilenet-ava-float16")
+BACKENDS = ("threads", "wasm")
+SIZES = ((640, 480), (1280, 720))
+
+
+def camera_film(film: Path, folder: Path, width: int, height: int) -> Path:
+    """Six seconds of the film, uncompressed: Chromium's camera decodes nothing."""
+    made = folder / f"{width}x{height}.y4m"
+    command = ["ffmpeg", "-v", "error", "-y", "-stream_loop", "-1", "-i", str(film), "-t", "6", "-r", "30",
+               "-vf", f"scale={width}:{height}", "-pix_fmt", "yuv420p", str(made)]  # fmt: skip
+    subprocess.run(command, check=True)
+    return made
+
+
+def weight(play: Any) -> dict[str, Any]:
+    """Bytes sent until the model is proven."""
+    sent: dict[str, int] = {}
+    reply = app._sent
+
+    def counted(asset: Any, method: str, asked: dict[str, str]) -> Any:
+        response = reply(asset, method, asked)
+        kind = "models" if asset.content[4:8] == b"TFL3" else asset.kind.split(";")[0]
+        sent[kind] = sent.get(kind, 0) + int(response.headers.get("content-length", 0))
+        return response
+
+    app._sent = counted
+    try:
+        with page_served() as url:
+            browser = play.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(None)])
+            # Without the service worker, which fetches the page once more for its cache.
+            backend = Seen(browser, url).ready()
+            browser.close()
+    finally:
+        app._sent = reply
+    models = sent.pop("models", 0)
+    return {"what": "weight", "backend": backend, "bytes": sum(sent.values()), "by_kind": sent, "model_bytes": models}
+
+
+def first_score(seen: Seen) -> dict[str, float]:
+    """Milliseconds from navigation to a proven model, and to the first score."""
+    seen.ready()
+    seen.live()
+    mark = "performance.getEntriesByName('edge-nima:{}')[0].startTime"
+    return {name: float(seen.page.evaluate(mark.format(name))) for name in ("ready", "first-score")}
+
+
+def start(play: Any, film: Path, starts: int) -> dict[str, Any]:
+    """Cold and cached, in turns."""
+    found: dict[str, list[dict[str, float]]] = {"cold": [], "cached": []}
+    with page_served() as url:
+        for _ in range(starts):
+            browser = play.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(film)])
+            seen = Seen(browser, url, service_workers="allow")
+            found["cold"].append(first_score(seen))
+            seen.until("document.documentElement.dataset.offline === 'ready'", 60)
+            seen.page.goto("about:blank")
+            seen.page.goto(url)
+            found["cached"].append(first_score(seen))
+            browser.close()
+    medians = {
+        f"{how}_{name.replace('-', '_')}_ms": round(statistics.median(one[name] for one in ones))
+        for how, ones in found.items()
+        for name in ("ready", "first-score")
+    }
+    return {"what": "start", "n": starts, **medians}
+
+
+_WATCH = """frames => new Promise(resolve => {
+  const box = document.querySelector('#score'), seen = [];
+  const started = performance.now();
+  new MutationObserver(() => {
+    seen.push([Number(box.dataset.elapsed), Number(box.dataset.run)]);
+    const seconds = (performance.now() - started) / 1000;
+    if (seen.length >= frames) resolve({seen, seconds, source: box.dataset.source});
+  }).observe(box, {attributes: true, attributeFilter: ['data-frames']});
+})"""
+
+
+def frame(play: Any, film: Path, size: tuple[int, int], model: str, backend: str, frames: int) -> dict[str, Any]:
+    """One model on one backend."""
+    with page_served() as url:
+        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(film)])
+        seen = Seen(browser, url)
+        seen.ready()
+        seen.page.select_option("#model-choice", f"{model}.tflite")
+        seen.until(f"document.querySelector('#model').dataset.name === '{model}'")
+        seen.page.select_option("#setting", backend)
+        seen.until(f"document.documentElement.dataset.backend === '{backend}'", 60)
+        seen.live()
+        seen.page.wait_for_timeout(1000)
+        told = seen.page.evaluate(_WATCH, frames)
+        browser.close()
+    whole, run = zip(*told["seen"], strict=True)
+    overheads = [(a - b) / b for a, b in told["seen"]]
+    return {
+        "what": "frame", "size": list(size), "model": model, "backend": backend, "pixels": told["source"],
+        "frame_ms": percentiles(whole), "run_ms": percentiles(run),
+        "overhead": round(statistics.median(overheads), 4), "fps": round(frames / told["seconds"], 1),
+    }  # fmt: skip
+
+
+def _renderer_mib(browser_pid_marker: str) -> float:
+    """The largest resident renderer whose command line holds the marker."""
+    sizes = [0.0]
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+            if b"--type=renderer" in command and browser_pid_marker.encode() in command:
+                status = (folder / "status").read_text()
+                sizes.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
+        except (OSError, IndexError):
+            continue  # it ended meanwhile
+    return max(sizes)
+
+
+def memory(play: Any, film: Path, frames: int) -> dict[str, Any]:
+    """Every 200 frames of one session."""
+    with page_served() as url, tempfile.TemporaryDirectory() as profile:
+        context = play.chromium.launch_persistent_context(
+            profile, executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(film)], service_workers="block"
+        )
+        page = context.new_page()
+        page.goto(url)
+        page.wait_for_selector("html[data-state=ready]", timeout=60_000)
+        page.click("#start")
+        page.wait_for_selector("#score[data-mean]", timeout=60_000)
+        samples = []
+        for _ in range(frames // 200):
+            page.evaluate(_WATCH, 200)
+            agent = page.evaluate("performance.measureUserAgentSpecificMemory().then(m => m.bytes)") / 2**20
+            samples.append((round(_renderer_mib(profile), 1), round(agent, 2)))
+        context.close()
+    return {
+        "what": "memory",
+        "frames": frames,
+        "renderer_mib": [a for a, _ in samples],
+        "page_mib": [b for _, b in samples],
+    }
+
+
+def main() -> None:
+    """Measure all of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("film", type=Path)
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--starts", type=int, default=5)
+    parser.add_argument("--memory-frames", type=int, default=2000)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
+        films = {size: camera_film(asked.film, Path(folder), *size) for size in SIZES}
+        version = play.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS).version
+        common = {"chromium": version, "film": asked.film.name}
+        keep("phone_page", {**weight(play), **common})
+        keep("phone_page", {**start(play, films[SIZES[0]], asked.starts), **common})
+        for model in MODELS:
+            for backend in BACKENDS:
+                for size in SIZES:
+                    keep("phone_page", {**frame(play, films[size], size, model, backend, asked.frames), **common})
+        keep("phone_page", {**memory(play, films[SIZES[0]], asked.memory_frames), **common})
+
+
+if __name__ == "__main__":
+    main()

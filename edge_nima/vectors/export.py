@@ -1,0 +1,181 @@
+"""The folder of vectors: written beside, then put in its place whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from edge_nima import __version__
+from edge_nima.camera_buffers import MATRICES
+from edge_nima.distribution import mean_rating, rating_std
+from edge_nima.errors import CardError, OutputError, RequestError, printable, reason
+from edge_nima.interpreter import Interpreter, OpenRuntime, open_runtime
+from edge_nima.pixels import FILTERS, FITS, Pixels, Preprocessing, pixels_sha256, to_input
+from edge_nima.scorer import ModelFile
+from edge_nima.vectors.buffers import camera_buffers
+from edge_nima.vectors.numbers import distributions, outputs
+from edge_nima.vectors.pictures import pictures
+from edge_nima.vectors.refusals import cards, models
+
+FORMAT = "edge-nima vectors"
+FORMAT_VERSION = 1
+
+LIMITS = {"level": 1, "equal": 0.999, "mean": 0.005}
+"""Every sample within `level`, at least the share `equal` of them the same, means within `mean` rating points."""
+
+
+def export_vectors(
+    model: ModelFile, folder: str | os.PathLike[str], overwrite: bool = False, open_model: OpenRuntime = open_runtime
+) -> int:
+    """Write the vectors of a model.
+
+    Args:
+        model: what `edge_nima.scorer.load_model` gave; the photographs of its golden probes are what pictures are
+            made from.
+        folder: where to; made, and refused when something is in it.
+        overwrite: replace what an earlier export left there.
+        open_model: makes the interpreter.
+
+    Returns:
+        How many pictures and buffers there are.
+
+    Raises:
+        RequestError: something is in the folder.
+        CardError: the model carries no probes.
+        OutputError: it cannot be written; what was there before is as it was.
+    """
+    target = Path(folder)
+    if not model.card.probes:
+        raise CardError(f"{model.card.name} carries no golden probes, from which vectors are made; convert it again")
+    _refuse(target, overwrite)
+    partial = Path(f"{os.fspath(target)}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        count = _write(_Writer(partial, model, open_model))
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(partial, target)
+    except OSError as error:
+        raise OutputError(f"cannot write vectors to '{printable(target)}': {reason(error)}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return count
+
+
+def _refuse(target: Path, overwrite: bool) -> None:
+    if target.is_dir() and not any(target.iterdir()):
+        return
+    if not target.exists():
+        return
+    shown = printable(target)
+    ours = (target / "vectors.json").is_file()
+    if not ours:
+        raise RequestError(f"'{shown}' is there and holds no vectors; give a new or an empty folder")
+    if not overwrite:
+        raise RequestError(f"'{shown}' holds vectors already; add --overwrite, or give another folder")
+
+
+def preprocessings(card: Preprocessing) -> dict[str, Preprocessing]:
+    """The card's own, and one of every other kind: all filters by all fits, blue first, a target that is no square."""
+    every = {
+        f"{filter}-{fit}": replace(card, channel_order="RGB", antialias=filter != "nearest", filter=filter, fit=fit)
+        for filter in FILTERS
+        for fit in FITS
+    }
+    odd = replace(every["bilinear-crop"], width=97, height=61)
+    return {"card": card, **every, "bgr": replace(every["nearest-stretch"], channel_order="BGR"), "odd": odd}
+
+
+class _Writer:
+    """Files of the folder; pixels that are the same lie there once."""
+
+    def __init__(self, folder: Path, model: ModelFile, open_model: OpenRuntime) -> None:
+        self.folder, self.model = folder, model
+        self.hows = preprocessings(model.card.preprocessing)
+        self._interpreter = Interpreter(model.content, model.card.preprocessing, 1, open_model)
+        self._written: dict[str, str] = {}
+
+    def file(self, name: str, content: bytes) -> str:
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        return name
+
+    def pixels(self, name: str, pixels: Pixels) -> dict[str, str]:
+        sha256 = pixels_sha256(pixels)
+        if sha256 not in self._written:
+            self._written[sha256] = self.file(name, pixels.tobytes())
+        return {"file": self._written[sha256], "sha256": sha256}
+
+    def becomes(self, name: str, upright: Pixels, every: bool) -> dict[str, Any]:
+        """What an upright picture becomes: the model's input, others where `every`, and its score."""
+        hows = self.hows if every else {"card": self.hows["card"]}
+        inputs = {key: self.pixels(f"inputs/{name}.{key}.rgb", to_input(upright, how)) for key, how in hows.items()}
+        to_input(upright, self.hows["card"], out=self._interpreter.pixels)
+        distribution = self._interpreter.run()
+        return {
+            "upright": self.pixels(f"upright/{name}.rgb", upright),
+            "inputs": inputs,
+            "distribution": distribution.tolist(),
+            "mean": float(mean_rating(distribution)),
+            "std": float(rating_std(distribution)),
+        }
+
+
+def _write(to: _Writer) -> int:
+    told_pictures, told_buffers = [], []
+    for picture in pictures(to.model.card):
+        height, width = picture.upright.shape[:2]
+        told_pictures.append({
+            "name": picture.name,
+            "file": to.file(f"pictures/{picture.name}.{picture.format.replace('jpeg', 'jpg')}", picture.content),
+            "format": picture.format,
+            "orientation": picture.orientation,
+            "width": width,
+            "height": height,
+            **to.becomes(picture.name, picture.upright, picture.every),
+        })  # fmt: skip
+    for name, buffer in camera_buffers(to.model.card):
+        upright = buffer.upright()
+        told = {key: value for key, value in asdict(buffer).items() if key != "data"}
+        told_buffers.append({
+            "name": name,
+            "file": to.file(f"buffers/{name}.bin", buffer.data),
+            **told,
+            "upright_width": upright.shape[1],
+            "upright_height": upright.shape[0],
+            **to.becomes(name, upright, every=False),
+        })  # fmt: skip
+    contents = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "edge_nima": __version__,
+        "model": {
+            "file": to.file("model.tflite", to.model.content),
+            "label": to.model.label,
+            "sha256": to.model.sha256,
+        },
+        "limits": LIMITS,
+        "preprocessings": {key: asdict(how) for key, how in to.hows.items()},
+        "preprocessings_described": {key: how.describe() for key, how in to.hows.items()},
+        "matrices": {name: asdict(matrix) for name, matrix in MATRICES.items()},
+        "pictures": told_pictures,
+        "buffers": told_buffers,
+        "distributions": distributions(),
+        "outputs": outputs(),
+        "cards": [
+            {"file": to.file(f"cards/{name}.json", text.encode()), "accepted": why is None, "why": why}
+            for name, text, why in cards(to.model.card)
+        ],
+        "models": [
+            {"file": to.file(f"models/{name}.tflite", content), "accepted": why is None, "why": why}
+            for name, content, why in models(to.model.card)
+        ],
+    }  # fmt: skip
+    to.file("vectors.json", (json.dumps(contents, indent=1) + "\n").encode())
+    return len(told_pictures) + len(told_buffers)

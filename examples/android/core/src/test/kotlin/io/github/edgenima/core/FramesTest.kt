@@ -1,0 +1,167 @@
+package io.github.edgenima.core
+
+import com.sun.management.ThreadMXBean
+import java.lang.management.ManagementFactory
+import java.nio.ByteBuffer
+import kotlin.test.Test
+import kotlin.test.assertContentEquals
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
+import kotlin.test.assertTrue
+
+class FramesTest {
+    @Test
+    fun `every camera buffer gives the upright pixels and the input of the command line`() {
+        val vectors = Vectors.orSkip()
+        val coverage = sortedMapOf<String, Agreement>()
+        val counts = sortedMapOf<String, Int>()
+        val how = vectors.hows.getValue("card")
+        for (told in vectors.buffers) {
+            val buffer = vectors.buffer(told)
+            val reader = FrameReader(how)
+            val upright = reader.upright(buffer)
+            val wanted = vectors.upright(told)
+            assertEquals(wanted.width to wanted.height, upright.width to upright.height, told["name"].asString)
+            val input = ByteArray(how.size).also { reader.read(buffer, it) }
+            val key = kind(told, buffer)
+            counts.merge(key, 1, Int::plus)
+            coverage.getOrPut(key) { Agreement() }.run {
+                add(upright.rgb, wanted.rgb)
+                add(input, vectors.input(told, "card"))
+            }
+        }
+        println("camera buffers: ${vectors.buffers.size}")
+        for ((key, agreement) in coverage) println("  $key  ${counts[key]} buffers, $agreement")
+        for ((key, agreement) in coverage) assertEquals(0, agreement.largest, key)
+        for (rotation in Turn.ROTATIONS) {
+            for (mirror in listOf("mirror", "plain ")) {
+                for (strides in listOf("rows padded", "rows tight ")) {
+                    val kinds = counts.keys.count { "%3d".format(rotation) in it && mirror in it && strides in it }
+                    assertEquals(3, kinds, "RGBA, YUV planar and interleaved: $rotation $mirror $strides")
+                }
+            }
+        }
+    }
+
+    private fun kind(told: com.google.gson.JsonObject, buffer: CameraBuffer): String {
+        val plane = buffer.planes[0]
+        val padded = plane.rowStride > buffer.width * plane.pixelStride
+        return "%-9s chroma/pixel stride %d, %3d degrees, %s, %s".format(
+            buffer.layout,
+            buffer.planes.last().pixelStride,
+            buffer.rotation,
+            if (told["mirror"].asBoolean) "mirror" else "plain ",
+            if (padded) "rows padded" else "rows tight ",
+        )
+    }
+
+    @Test
+    fun `every filter reads a frame as it reads the upright picture`() {
+        val buffer = frame(Layout.YUV_420_888, 161, 91, 270, mirror = true)
+        for (filter in Filter.entries) {
+            for (order in ChannelOrder.entries) {
+                val how = preprocessing(filter, order)
+                val reader = FrameReader(how)
+                val wanted = toInput(reader.upright(buffer), how)
+                assertContentEquals(wanted, ByteArray(how.size).also { reader.read(buffer, it) }, "$filter $order")
+            }
+        }
+    }
+
+    @Test
+    fun `a camera that changes its layout is read anew`() {
+        val how = preprocessing(Filter.NEAREST, ChannelOrder.RGB)
+        val reader = FrameReader(how)
+        for (rotation in Turn.ROTATIONS) {
+            for (layout in Layout.entries) {
+                val buffer = frame(layout, 64 + rotation, 48, rotation, mirror = false)
+                val fresh = ByteArray(how.size).also { FrameReader(how).read(buffer, it) }
+                assertContentEquals(fresh, ByteArray(how.size).also { reader.read(buffer, it) }, "$layout $rotation")
+            }
+        }
+    }
+
+    @Test
+    fun `grey chroma leaves luma as it is, in full range`() {
+        val y = ByteBuffer.allocateDirect(256).apply { for (i in 0..255) put(i, i.toByte()) }
+        val grey = ByteBuffer.allocateDirect(64).apply { for (i in 0..63) put(i, -128) }
+        val chroma = Plane(grey, 8, 1)
+        val buffer = CameraBuffer(Layout.YUV_420_888, 16, 16, listOf(Plane(y, 16, 1), chroma, chroma), 0, false)
+        val picture = FrameReader(preprocessing(Filter.NEAREST, ChannelOrder.RGB)).upright(buffer)
+        assertContentEquals(ByteArray(768) { (it / 3).toByte() }, picture.rgb)
+    }
+
+    @Test
+    fun `the matrices are those of the command line`() {
+        val matrices = Vectors.orSkip().matrices
+        assertEquals(YuvMatrix.entries.toSet(), matrices.keys.map(Vectors::matrix).toSet())
+        for ((name, told) in matrices) {
+            val m = Vectors.matrix(name)
+            val given = mapOf("y" to m.y, "y_zero" to m.yZero, "rv" to m.rv, "gu" to m.gu, "gv" to m.gv, "bu" to m.bu)
+            assertEquals(told.asMap().mapValues { it.value.asInt }, given, name)
+        }
+    }
+
+    @Test
+    fun `planes that reach beyond their bytes are refused`() {
+        val data = ByteBuffer.allocateDirect(44 * 9 + 39)
+        rgba(data, 44, 0) // the last row may end without its padding, and without its last alpha
+        data.limit(434)
+        val wrong = assertFailsWith<PictureRejected> { rgba(data, 44, 0) }
+        assertEquals("10x10 with a row stride of 44 and a pixel stride of 4 does not fit a buffer of 434 bytes", wrong.message)
+        assertFailsWith<PictureRejected> { rgba(data, -40, 0) }
+        assertFailsWith<PictureRejected> { rgba(data, Int.MAX_VALUE, 0) }
+        val rotated = assertFailsWith<PictureRejected> { rgba(ByteBuffer.allocateDirect(400), 40, 45) }
+        assertEquals("the buffer's rotation is 45; possible: 0, 90, 180, 270", rotated.message)
+    }
+
+    private fun rgba(data: ByteBuffer, rowStride: Int, rotation: Int) =
+        CameraBuffer(Layout.RGBA_8888, 10, 10, listOf(Plane(data, rowStride, 4)), rotation, false)
+
+    @Test
+    fun `a frame costs no allocation`() {
+        val threads = ManagementFactory.getThreadMXBean() as ThreadMXBean
+        val me = Thread.currentThread().id
+        for (filter in listOf(Filter.NEAREST, Filter.BILINEAR)) {
+            for (layout in Layout.entries) {
+                val how = preprocessing(filter, ChannelOrder.RGB)
+                val reader = FrameReader(how)
+                val buffer = frame(layout, 320, 240, 90, mirror = true)
+                val input = ByteArray(how.size)
+                repeat(20) { reader.read(buffer, input) }
+                val before = threads.getThreadAllocatedBytes(me)
+                repeat(FRAMES) { reader.read(buffer, input) }
+                val each = (threads.getThreadAllocatedBytes(me) - before).toDouble() / FRAMES
+                println("allocated by a frame, $filter, $layout: %.2f bytes".format(each))
+                assertTrue(each < 16, "$filter $layout: $each bytes a frame")
+            }
+        }
+    }
+
+    private companion object {
+        const val FRAMES = 1000
+
+        fun preprocessing(filter: Filter, order: ChannelOrder) =
+            Preprocessing(56, 48, Fit.CROP, filter, filter != Filter.NEAREST, order, 1.0, 0.0, Scaling.GRAPH)
+    }
+}
+
+/** A frame of noise that is the same each time. */
+fun frame(layout: Layout, width: Int, height: Int, rotation: Int, mirror: Boolean): CameraBuffer {
+    var state = 1
+    fun plane(columns: Int, rows: Int, pixelStride: Int): Plane {
+        val rowStride = columns * pixelStride + 16
+        val data = ByteBuffer.allocateDirect(rowStride * rows)
+        for (i in 0 until data.capacity()) {
+            state = state * 1103515245 + 12345
+            data.put(i, (state shr 16).toByte())
+        }
+        return Plane(data, rowStride, pixelStride)
+    }
+    val planes = when (layout) {
+        Layout.RGBA_8888 -> listOf(plane(width, height, 4))
+        Layout.YUV_420_888 ->
+            listOf(plane(width, height, 1), plane(width + 1 shr 1, height + 1 shr 1, 2), plane(width + 1 shr 1, height + 1 shr 1, 2))
+    }
+    return CameraBuffer(layout, width, height, planes, rotation, mirror)
+}

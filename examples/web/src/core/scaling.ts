@@ -1,0 +1,48 @@
+/** From levels to what a model's input wants. The only place where a scale and a zero point are used. */
+
+import { ModelRejected } from './errors.ts';
+import type { Preprocessing } from './preprocessing.ts';
+
+/** real = (stored - zeroPoint) * scale. */
+export interface Quantization {
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+/** What each level 0..255 becomes. */
+export type InputTable = Uint8Array | Int8Array | Float32Array;
+
+/**
+ * What each level 0..255 becomes for a model; null when it takes the bytes as they are.
+ *
+ * @param dtype of the model's input.
+ * @param how the card's specification.
+ * @param quantization of the model's input, where it has one.
+ * @throws ModelRejected the card and the model's input do not fit together.
+ */
+export function inputTable(
+  dtype: 'uint8' | 'int8' | 'float32',
+  how: Preprocessing,
+  quantization?: Quantization,
+): InputTable | null {
+  if (how.scaling === 'graph') {
+    if (dtype === 'uint8') return null;
+    throw new ModelRejected(`the card says that scaling is in the graph, but the model's input is ${dtype}, not uint8`);
+  }
+  const scaled = Float64Array.from({ length: 256 }, (_, level) => level * how.scale + how.offset);
+  if (dtype === 'float32') return Float32Array.from(scaled);
+  if (quantization === undefined || !(quantization.scale > 0)) {
+    throw new ModelRejected(`the model's ${dtype} input has no quantisation scale; its card must say scaling: graph`);
+  }
+  const { scale, zeroPoint } = quantization;
+  const [low, high] = dtype === 'uint8' ? [0, 255] : [-128, 127];
+  const steps = scaled.map((value) => Math.min(Math.max(toEven(value / scale) + zeroPoint, low), high));
+  return dtype === 'uint8' ? Uint8Array.from(steps) : Int8Array.from(steps);
+}
+
+/** To the nearest whole number, a half to the even one, as NumPy rounds. */
+function toEven(value: number): number {
+  const below = Math.floor(value);
+  const rest = value - below;
+  return rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
+}

@@ -1,0 +1,38 @@
+/** Very large photographs for a model with the nearest filter: only the rows that it takes are ever drawn. */
+
+import type { Preprocessing } from '../core/card.ts';
+import { centres, usedBox } from '../core/sampling.ts';
+import { type Drawable, overWhite, readRows } from './canvas.ts';
+
+/**
+ * The model's input, as `toInput` makes it of the upright picture.
+ *
+ * @param orientation EXIF's, 1..8: how the drawable has to be turned to be upright.
+ * @returns how.height*how.width*3 bytes in how.channel_order.
+ */
+export function gather(from: Drawable, orientation: number, how: Preprocessing): Uint8Array {
+  const turned = orientation > 4;
+  const [width, height] = turned ? [from.height, from.width] : [from.width, from.height];
+  const box = usedBox(width, height, how);
+  const across = centres(box.left, box.right, how.width);
+  const down = centres(box.top, box.bottom, how.height);
+  // Which way the upright picture's axes run through the stored one.
+  const acrossBackwards = [2, 3, 6, 7].includes(orientation);
+  const downBackwards = [3, 4, 7, 8].includes(orientation);
+  const alongX = across.map((x) => (acrossBackwards ? width - 1 - x : x));
+  const alongY = down.map((y) => (downBackwards ? height - 1 - y : y));
+  const [rows, columns] = turned ? [alongX, alongY] : [alongY, alongX];
+  const [rowStep, columnStep] = turned ? [3, how.width * 3] : [how.width * 3, 3];
+  const red = how.channel_order === 'RGB' ? 0 : 2;
+  const out = new Uint8Array(how.height * how.width * 3);
+  readRows(from, rows, (rgba, row) => {
+    columns.forEach((column, place) => {
+      const [at, to] = [4 * column, row * rowStep + place * columnStep];
+      const alpha = rgba[at + 3]!;
+      out[to + red] = overWhite(rgba[at]!, alpha);
+      out[to + 1] = overWhite(rgba[at + 1]!, alpha);
+      out[to + 2 - red] = overWhite(rgba[at + 2]!, alpha);
+    });
+  });
+  return out;
+}

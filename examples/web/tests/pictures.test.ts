@@ -1,0 +1,60 @@
+import { afterAll, expect, it } from 'vitest';
+
+import { orient, takeOrientation } from '../src/core/orientation.ts';
+import { toInput } from '../src/core/resample.ts';
+import { describe as described } from '../src/core/card.ts';
+import { decodePng } from './png.ts';
+import { describeVectors, Differences, readPixels, readVector } from './vectors.ts';
+
+/** Their weights come from sines, and those from a mathematics library: another one may round a level otherwise. */
+const BY_SINES = ['hamming', 'lanczos'];
+
+describeVectors('pictures of the vectors', ({ pictures, preprocessings, preprocessings_described, limits }) => {
+  const all = new Differences();
+  afterAll(() => console.log(`pictures' inputs against Python's: ${all}`));
+
+  for (const picture of pictures.filter(({ format }) => format === 'png')) {
+    it(`${picture.name} decodes to Python's upright pixels`, () => {
+      const bytes = readVector(picture.file);
+      const orientation = takeOrientation(bytes);
+      const { rgb, width, height } = decodePng(bytes);
+      const turned = orient(rgb, width, height, 3, orientation);
+      expect([orientation, turned.width, turned.height]).toEqual([picture.orientation, picture.width, picture.height]);
+      const right = readPixels(picture.upright, picture.width, picture.height);
+      expect(new Differences().add(turned.pixels, right).largest).toBe(0);
+    });
+  }
+
+  for (const picture of pictures) {
+    it(`${picture.name} says its orientation once`, () => {
+      const bytes = readVector(picture.file);
+      const before = bytes.slice();
+      expect(takeOrientation(bytes)).toBe(picture.orientation);
+      expect(takeOrientation(bytes)).toBe(1);
+      // The value and, in a PNG, the chunk's sum: two bytes and four.
+      const changed = bytes.reduce((count, byte, i) => count + (byte === before[i] ? 0 : 1), 0);
+      expect(changed).toBeLessThanOrEqual(picture.orientation === 1 ? 0 : 5);
+    });
+
+    for (const [name, file] of Object.entries(picture.inputs)) {
+      it(`${picture.name} becomes Python's input by ${name}`, () => {
+        const how = preprocessings[name]!;
+        const { width, height } = picture;
+        const rgb = readPixels(picture.upright, width, height);
+        const right = readPixels(file, how.width, how.height);
+        const input = toInput(rgb, width, height, how);
+        const gap = new Differences().add(input, right);
+        all.add(input, right);
+        if (!BY_SINES.includes(how.filter)) expect(gap.unequal).toBe(0);
+        expect(gap.largest).toBeLessThanOrEqual(limits.level);
+        expect(gap.equal).toBeGreaterThanOrEqual(limits.equal);
+      });
+    }
+  }
+
+  it('describes every preprocessing in the words of Python', () => {
+    for (const [name, how] of Object.entries(preprocessings)) {
+      expect(described(how)).toBe(preprocessings_described[name]);
+    }
+  });
+});

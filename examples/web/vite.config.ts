@@ -1,0 +1,36 @@
+import { fileURLToPath } from 'node:url';
+
+import { defineConfig } from 'vitest/config';
+
+import { brotli } from './vite/brotli.ts';
+import { icons } from './vite/icons.ts';
+import { litert, litertVersion } from './vite/litert.ts';
+import { policy } from './vite/policy.ts';
+import { precache } from './vite/precache.ts';
+
+const path = (to: string): string => fileURLToPath(new URL(to, import.meta.url));
+const root = path('.');
+const page = path('../../edge_nima/phone/page');
+const models = {
+  folder: path('../../edge_nima/models'),
+  names: ['mobilenet-ava-int8-mixed.tflite', 'mobilenet-ava-float16.tflite'],
+};
+
+export default defineConfig({
+  base: './', // the page works below any path
+  define: { __LITERT_VERSION__: JSON.stringify(litertVersion(root)) },
+  worker: { format: 'iife' }, // LiteRT loads its WebAssembly with importScripts, which module workers lack
+  build: {
+    target: 'es2022',
+    outDir: page,
+    emptyOutDir: true,
+    assetsInlineLimit: 0, // the content security policy allows no data: addresses
+    modulePreload: { polyfill: false },
+    rolldownOptions: {
+      input: { index: path('index.html'), sw: path('src/page/sw.ts') },
+      output: { entryFileNames: ({ name }) => (name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js') },
+    },
+  },
+  plugins: [policy(), icons(path('public/icon.svg')), litert(root, models), precache(page), brotli(page)],
+  test: { environment: 'node', include: ['tests/**/*.test.ts'] },
+});

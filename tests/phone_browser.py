@@ -1,0 +1,176 @@
+"""The page for phones in a real Chromium: its server, its camera, what it said, what it saved."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import PHOTOS
+from edge_nima.phone.offer import with_model
+from edge_nima.phone.page import FOLDER, Asset, Page, load_page
+from edge_nima.phone.server import PhoneServer
+from edge_nima.scorer import load_model
+from edge_nima.web.listening import listen
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
+
+
+def needs() -> list[pytest.MarkDecorator]:
+    """Marks of a test module: slow, and skipped with a reason where something is absent."""
+    return [
+        pytest.mark.slow,
+        pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (or CHROMIUM=PATH)"),
+        pytest.mark.skipif(
+            not (FOLDER / "index.html").is_file(), reason="needs the page: npm ci && npm run build in examples/web"
+        ),
+    ]
+
+
+def camera_flags(film: Path | None) -> list[str]:
+    """What gives Chromium a camera that plays a film; None for a browser without a camera."""
+    if film is None:
+        return ["--use-fake-ui-for-media-stream"]
+    return [
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-video-capture={film}",
+    ]
+
+
+def slideshow(to: Path, width: int, height: int) -> Path:
+    """The example photographs as an uncompressed film of 25 frames a second, each a second long."""
+    command = [
+        "ffmpeg", "-v", "error", "-y", "-framerate", "1", "-pattern_type", "glob", "-i", f"{PHOTOS}/*.jpg",
+        "-vf", f"scale={width}:{height}:force_original_aspect_ratio=increase,crop={width}:{height},fps=25",
+        "-pix_fmt", "yuv420p", str(to),
+    ]  # fmt: skip
+    subprocess.run(command, check=True)
+    return to
+
+
+@contextlib.contextmanager
+def page_served(model: str | None = None, change: Callable[[Page], dict[str, Asset]] | None = None) -> Iterator[str]:
+    """The built page on http://localhost, which browsers trust with a camera; `change` gives files other contents."""
+    page = load_page()
+    if model is not None:
+        page = with_model(page, load_model(model))
+    if change is not None:
+        page.update(change(page))
+    listening = listen("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+    server = PhoneServer(page, listening)
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        yield f"http://localhost:{port}/"
+    finally:
+        server.stop()
+        thread.join(10)
+        assert not thread.is_alive(), "the server did not stop"
+
+
+class Seen:
+    """An open page, with everything it said and asked for."""
+
+    def __init__(self, browser: Any, url: str, **how: Any) -> None:
+        self.url = url
+        how = {"viewport": PHONE, "service_workers": "block", "accept_downloads": True, **how}
+        route = how.pop("route", None)
+        self.context = browser.new_context(**how)
+        self.page = self.context.new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
+        self.context.on("request", lambda request: self.asked.append(request.url))
+        if route is not None:
+            route(self.context)
+        self.page.goto(url)
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """Addresses of other hosts that were asked for anything."""
+        return [url for url in self.asked if not url.startswith((self.url, f"blob:{self.url}", "data:"))]
+
+    def until(self, expression: str, seconds: float = 20) -> Any:
+        """Wait for a JavaScript expression to be true, and return what it is."""
+        due = monotonic() + seconds
+        while not (value := self.page.evaluate(expression)):
+            assert monotonic() < due, f"not within {seconds} s: {expression}; {self.state}; {self.said[-8:]}"
+            sleep(0.05)
+        return value
+
+    @property
+    def state(self) -> str:
+        """The page's state and what it says is wrong."""
+        return str(self.page.evaluate("document.documentElement.dataset.state + ': ' + document.body.innerText"))[:600]
+
+    def ready(self, seconds: float = 60) -> str:
+        """Wait for a model that has passed its probes; the backend that runs it."""
+        self.until("document.documentElement.dataset.state === 'ready'", seconds)
+        return str(self.page.evaluate("document.documentElement.dataset.backend"))
+
+    def rejected(self, seconds: float = 60) -> str:
+        """Wait until no model is usable; why."""
+        self.until("document.documentElement.dataset.state === 'rejected'", seconds)
+        return str(self.page.inner_text("#problem-text"))
+
+    def live(self, seconds: float = 30) -> None:
+        """Start the camera and wait for a score."""
+        self.page.click("#start")
+        self.until(
+            "document.querySelector('#live').dataset.view === 'live' && document.querySelector('#score').dataset.mean",
+            seconds,
+        )
+
+    def saved(self, selector: str) -> bytes:
+        """Click, and the bytes of the file that is downloaded."""
+        with self.page.expect_download(timeout=60_000) as download:
+            self.page.click(selector)
+        return Path(download.value.path()).read_bytes()
+
+    def photographs(self, files: list[Any], seconds: float = 120) -> list[dict[str, Any]]:
+        """Choose photographs, wait for all, and the records that the page exports."""
+        self.page.click("#tab-photographs")
+        self.page.set_input_files("#files", files)
+        self.until("!document.querySelector('#results').hidden && document.querySelector('#working').hidden", seconds)
+        return [json.loads(line) for line in self.saved("#export-jsonl").decode().splitlines()]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the page's proof holds: frames without loss, and what was said of them."""
+
+    frames: dict[str, np.ndarray]
+    records: list[dict[str, Any]]
+
+
+def proof_of(content: bytes) -> Proof:
+    """Read the zip that the page saves."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = archive.namelist()
+        (records,) = [name for name in names if name.endswith(".jsonl")]
+        lines = archive.read(records).decode().splitlines()
+        frames = {
+            name: np.asarray(Image.open(io.BytesIO(archive.read(name)))) for name in names if name.endswith(".png")
+        }
+    return Proof(frames, [json.loads(line) for line in lines])

@@ -1,0 +1,231 @@
+"""The page for phones in a real headless Chromium, with a real film for a camera: it says what Python says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import PHOTOS
+from edge_nima import cli
+from edge_nima.records import read_records
+from edge_nima.scorer import load_model, open_scorer
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
+
+from phone_browser import CHROMIUM, FLAGS, Seen, camera_flags, needs, page_served, proof_of, slideshow  # noqa: E402
+
+pytestmark = needs()
+
+INT8, FLOAT16 = "mobilenet-ava-int8-mixed", "mobilenet-ava-float16"
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return slideshow(tmp_path_factory.mktemp("film") / "film.y4m", 640, 480)
+
+
+@pytest.fixture(scope="module")
+def browser(started: Any, film: Path) -> Iterator[Any]:
+    """With a camera, and the permission to use it."""
+    browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(film)])
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[str]:
+    with page_served() as url:
+        yield url
+
+
+@pytest.fixture
+def open_page(browser: Any, served: str) -> Iterator[Callable[..., Seen]]:
+    opened: list[Seen] = []
+
+    def opener(url: str | None = None, **how: Any) -> Seen:
+        opened.append(Seen(how.pop("browser", browser), url or served, **how))
+        return opened[-1]
+
+    yield opener
+    for seen in opened:
+        seen.context.close()
+
+
+def nearest_of(film: Path, frame: np.ndarray) -> tuple[float, np.ndarray]:
+    """The film's frame, as OpenCV decodes it, that is least different; by how many levels on average."""
+    import cv2
+
+    reader = cv2.VideoCapture(str(film))
+    best = (256.0, frame)
+    while True:
+        more, bgr = reader.read()
+        if not more:
+            return best
+        rgb = np.ascontiguousarray(bgr[..., ::-1])
+        gap = float(np.abs(rgb[::8, ::8].astype(int) - frame[::8, ::8]).mean())
+        if gap < best[0]:
+            best = (gap, rgb)
+
+
+@pytest.mark.parametrize(("model", "mean"), [(FLOAT16, 1e-4), (INT8, 1e-4)])
+def test_live_scores_are_pythons_on_the_same_frames(
+    open_page: Callable[..., Seen], film: Path, model: str, mean: float
+) -> None:
+    seen = open_page()
+    seen.ready()
+    seen.page.select_option("#model-choice", f"{model}.tflite")
+    seen.until(f"document.querySelector('#model').dataset.name === '{model}'")
+    backend = seen.ready()
+    seen.live()
+    seen.page.wait_for_timeout(1200)
+    proof = proof_of(seen.saved("#proof"))
+    assert len(proof.records) == len(proof.frames) == 20
+    assert seen.elsewhere == []
+    scorer = open_scorer(model)
+    largest_bin = largest_mean = 0.0
+    for record in proof.records:
+        own = scorer.score(proof.frames[record["name"]])
+        assert own.distribution is not None
+        assert own.mean is not None
+        largest_bin = max(
+            largest_bin, *(abs(a - b) for a, b in zip(own.distribution, record["distribution"], strict=True))
+        )
+        largest_mean = max(largest_mean, abs(own.mean - record["mean"]))
+        assert (record["model"], record["preprocessing"]) == (own.model, own.preprocessing)
+    print(f"{model} on {backend}: largest difference of a mean {largest_mean:.1e}, of a bin {largest_bin:.1e}")
+    assert largest_mean <= mean
+    assert largest_bin <= 1 / 256  # one step of an eight-bit output
+    assert len({round(record["mean"], 6) for record in proof.records}) > 1, "one still picture proves little"
+    nearest = [nearest_of(film, frame) for frame in proof.frames.values()]
+    means = [
+        abs(scorer.score(rgb).mean - record["mean"]) for (_, rgb), record in zip(nearest, proof.records, strict=True)
+    ]
+    print(f"OpenCV's decoding of the film: levels off {max(gap for gap, _ in nearest):.2f}, means {max(means):.3f}")
+    # Another converter of YUV, with interpolated chroma: the frames are those of the film, not equal to the bit.
+    assert max(gap for gap, _ in nearest) < 2
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from edge_nima.vectors import export_vectors
+
+    folder = tmp_path_factory.mktemp("vectors") / "int8"
+    export_vectors(load_model(), folder)
+    return folder
+
+
+def test_photographs_score_as_the_vectors_say_through_the_browsers_own_decoders(
+    open_page: Callable[..., Seen], vectors: Path
+) -> None:
+    told = {Path(item["file"]).name: item for item in json.loads((vectors / "vectors.json").read_bytes())["pictures"]}
+    seen = open_page()
+    seen.ready()
+    records = seen.photographs([vectors / item["file"] for item in told.values()])
+    assert sorted(record["name"] for record in records) == sorted(told)
+    assert [record["error"] for record in records if record["error"]] == []
+    gaps = {record["name"]: abs(record["mean"] - told[record["name"]]["mean"]) for record in records}
+    worst = max(gaps, key=lambda name: gaps[name])
+    print(f"{len(gaps)} pictures, largest difference of a mean {gaps[worst]:.1e} ({worst})")
+    assert gaps[worst] <= 0.005
+    assert max(gap for name, gap in gaps.items() if name.endswith(".png")) <= 1e-6
+
+
+def test_what_the_page_exports_is_what_the_command_line_reads_and_compares(
+    open_page: Callable[..., Seen], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = open_page()
+    seen.ready()
+    photographs = sorted(PHOTOS.glob("*.jpg"))
+    seen.photographs(photographs)
+    for ending in ("jsonl", "csv"):
+        (tmp_path / f"page.{ending}").write_bytes(seen.saved(f"#export-{ending}"))
+    from_lines, from_csv = (read_records(tmp_path / f"page.{ending}") for ending in ("jsonl", "csv"))
+    assert from_lines == from_csv
+    assert {(record.name, stamp.size) for record, stamp in from_lines} == {
+        (path.name, path.stat().st_size) for path in photographs
+    }
+    assert cli.run(["score", str(PHOTOS), "--output", str(tmp_path / "desktop.jsonl")]) == 0
+    capsys.readouterr()
+    assert cli.run(["compare", str(tmp_path / "desktop.jsonl"), str(tmp_path / "page.jsonl")]) == 0
+    shown = seen.page.eval_on_selector_all("#shots .name", "all => all.map(e => e.textContent.trim())")
+    ranked = [record.name for record, _ in sorted(from_lines, key=lambda item: -(item[0].mean or 0))]
+    assert shown == ranked
+
+
+def test_nothing_comes_from_elsewhere_and_no_policy_is_broken(open_page: Callable[..., Seen]) -> None:
+    seen = open_page()
+    seen.ready()
+    seen.live()
+    seen.photographs([PHOTOS / "cat.jpg"])
+    assert seen.elsewhere == []
+    assert [line for line in seen.said if line.startswith("error") or "Content Security Policy" in line] == []
+
+
+def test_the_best_frame_of_the_session_is_kept_at_full_size(open_page: Callable[..., Seen], tmp_path: Path) -> None:
+    seen = open_page()
+    seen.ready()
+    seen.live()
+    seen.until(
+        "Number(document.querySelector('#score').dataset.frames) > 60 && !document.querySelector('#best').hidden"
+    )
+    seen.page.click("#stop")
+    seen.page.wait_for_timeout(1500)
+    best = float(seen.page.inner_text("#best-mean"))
+    (tmp_path / "best.jpg").write_bytes(seen.saved("#best-share"))
+    with Image.open(tmp_path / "best.jpg") as image:
+        assert image.size == (640, 480)
+    # The very frame, apart from what JPEG costs.
+    own = open_scorer().score(tmp_path / "best.jpg").mean
+    assert own == pytest.approx(best, abs=0.15)
+    assert float(seen.page.evaluate("document.querySelector('#score').dataset.mean")) <= best + 0.005
+
+
+def test_after_the_first_visit_it_works_without_a_network(browser: Any) -> None:
+    with page_served() as url:
+        seen = Seen(browser, url, service_workers="allow")
+        seen.ready()
+        seen.until("document.documentElement.dataset.offline === 'ready'", 60)
+        before = seen.photographs([PHOTOS / "cat.jpg"])
+    # The server is gone, not only the network.
+    seen.page.goto(url)
+    backend = seen.ready()
+    after = seen.photographs([PHOTOS / "cat.jpg"])
+    assert after[0]["distribution"] == pytest.approx(before[0]["distribution"], abs=1e-6)
+    assert backend in {"threads", "wasm"}
+    assert seen.page.evaluate("crossOriginIsolated")
+    seen.context.close()
+
+
+def test_two_hundred_photographs_at_once_leave_the_page_responsive(
+    open_page: Callable[..., Seen], tmp_path: Path
+) -> None:
+    for i in range(200):
+        with Image.open(PHOTOS / "china.jpg") as image:
+            image.crop((i, i, i + 220, i + 180)).save(tmp_path / f"{i:03}.jpg", quality=85)
+    seen = open_page()
+    seen.ready()
+    seen.page.click("#tab-photographs")
+    # How late the page's own clock is, at worst: what a finger would feel.
+    seen.page.evaluate(
+        "() => { let last = performance.now(); window.late = 0; setInterval(() => { const now = performance.now(); "
+        "window.late = Math.max(window.late, now - last - 20); last = now; }, 20); }"
+    )
+    records = seen.photographs(sorted(tmp_path.glob("*.jpg")))
+    late = seen.page.evaluate("window.late")
+    print(f"200 photographs, the page at most {late:.0f} ms late")
+    assert len(records) == len({record["name"] for record in records}) == 200
+    assert all(record["error"] is None for record in records)
+    assert late < 400

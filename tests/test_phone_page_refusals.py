@@ -1,0 +1,284 @@
+"""The page for phones when something is wrong: what it says, and that it shows no number that is not proven."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import PHOTOS
+from edge_nima.card import CARD_FILE
+from edge_nima.phone.page import Asset, Page
+from edge_nima.scorer import BUNDLED, load_model, open_scorer
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
+
+from phone_browser import CHROMIUM, FLAGS, Seen, camera_flags, needs, page_served  # noqa: E402
+from phones import with_card  # noqa: E402
+
+pytestmark = needs()
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(started: Any) -> Iterator[Any]:
+    """Without a camera."""
+    browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(None)])
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[str]:
+    with page_served() as url:
+        yield url
+
+
+@pytest.fixture
+def open_page(browser: Any, served: str) -> Iterator[Callable[..., Seen]]:
+    opened: list[Seen] = []
+
+    def opener(**how: Any) -> Seen:
+        opened.append(Seen(how.pop("browser", browser), how.pop("url", served), **how))
+        return opened[-1]
+
+    yield opener
+    for seen in opened:
+        seen.context.close()
+
+
+# ln 2, by which XNNPACK's exp reduces its argument. With another number in its place the file still compiles and runs,
+# and every softmax is wrong by a little.
+LN_2 = [np.float32(sign * float.fromhex("0x1.62E400p-1")) for sign in (1, -1)]
+
+
+def lying(*variants: str) -> Callable[[Page], dict[str, Asset]]:
+    """Have these variants of LiteRT's WebAssembly give wrong answers."""
+
+    def change(page: Page) -> dict[str, Asset]:
+        changed = {}
+        for name, asset in page.items():
+            if any(name.endswith(f"/litert_wasm{variant}_internal.wasm") for variant in variants):
+                content = asset.content
+                for constant in LN_2:
+                    content = content.replace(constant.tobytes(), np.float32(constant * 0.9).tobytes())
+                assert content != asset.content, "the constant is no longer there: find another one"
+                changed[name] = Asset(content, asset.kind)
+        assert len(changed) == len(variants)
+        return changed
+
+    return change
+
+
+def test_threads_that_answer_wrongly_are_caught_by_the_probes_and_one_thread_takes_over(
+    open_page: Callable[..., Seen],
+) -> None:
+    with page_served(change=lying("_threaded")) as url:
+        seen = open_page(url=url)
+        assert seen.ready() == "wasm"
+    seen.page.click("#details summary")
+    refused = seen.page.inner_text("#backends .refused")
+    assert "golden probes" in refused, refused
+    records = seen.photographs([PHOTOS / "cat.jpg"])
+    assert records[0]["mean"] == pytest.approx(open_scorer().score(PHOTOS / "cat.jpg").mean, abs=0.005)
+
+
+def test_when_every_backend_answers_wrongly_no_number_is_shown(open_page: Callable[..., Seen]) -> None:
+    with page_served(change=lying("_threaded", "")) as url:
+        seen = open_page(url=url)
+        why = seen.rejected()
+    assert "probes" in why, why
+    assert seen.page.is_disabled("#start")
+    seen.page.click("#tab-photographs")
+    assert seen.page.is_disabled("#choose")
+    assert seen.page.eval_on_selector_all("#probe-rows tr", "rows => rows.length") == len(load_model().card.probes)
+
+
+SOFTWARE_GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
+# A driver that compiles shaders wrongly, as happens on phones: every exp is a little flatter.
+LYING_GPU = b"""{
+  const make = GPUDevice.prototype.createShaderModule;
+  GPUDevice.prototype.createShaderModule = function (given) {
+    return make.call(this, { ...given, code: given.code.replaceAll(/\\bexp\\(/g, 'exp(0.9*') });
+  };
+}
+"""
+
+
+def lying_gpu(page: Page) -> dict[str, Asset]:
+    """Have WebGPU give wrong answers."""
+    (name,) = [name for name in page if name.startswith("assets/worker-") and name.endswith(".js")]
+    return {name: Asset(LYING_GPU + page[name].content, page[name].kind)}
+
+
+@pytest.fixture(scope="module")
+def gpu_browser(started: Any) -> Iterator[Any]:
+    """With SwiftShader's WebGPU: correct, and slow."""
+    flags = [flag for flag in FLAGS if flag != "--disable-gpu"]
+    browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*flags, *SOFTWARE_GPU])
+    yield browser
+    browser.close()
+
+
+def has_gpu(seen: Seen) -> bool:
+    return bool(seen.page.evaluate("navigator.gpu?.requestAdapter().then(adapter => adapter !== null) ?? false"))
+
+
+def webgpu_line(seen: Seen) -> str:
+    """What the page says of WebGPU, once it has tried it."""
+    line = "[...document.querySelectorAll('#backends li')].map(e => e.textContent).find(t => t.startsWith('WebGPU'))"
+    return str(seen.until(line, 120))
+
+
+def test_webgpu_that_answers_wrongly_is_caught_by_the_probes_and_never_used(
+    open_page: Callable[..., Seen], gpu_browser: Any, served: str
+) -> None:
+    honest = open_page(browser=gpu_browser)
+    honest.ready()
+    if not has_gpu(honest):
+        pytest.skip("this Chromium has no WebGPU adapter, SwiftShader's neither")
+    # It passes the probes; what keeps it out is its speed.
+    assert "no faster" in webgpu_line(honest)
+    with page_served(change=lying_gpu) as url:
+        lying = open_page(browser=gpu_browser, url=url)
+        assert lying.ready() in {"threads", "wasm"}
+        assert "golden probes fail" in webgpu_line(lying)
+        lying.page.select_option("#setting", "webgpu")
+        assert "probe" in lying.rejected(120)
+
+
+def other_cards() -> dict[str, tuple[bytes, str]]:
+    """Model files that are refused, and a part of what is said."""
+    content = BUNDLED.read_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        network = content[: archive.infolist()[0].header_offset]
+        raw = json.loads(archive.read(CARD_FILE))
+    raw["format_version"] = 2
+    newer = io.BytesIO()
+    newer.write(network)
+    with zipfile.ZipFile(newer, "a") as archive:
+        archive.writestr(CARD_FILE, json.dumps(raw))
+    return {
+        "no-card.tflite": (network.replace(CARD_FILE.encode(), b"x" * len(CARD_FILE)), "no card"),
+        "archive-cut-off.tflite": (network, "truncated"),
+        "newer.tflite": (newer.getvalue(), "format 2"),
+        "truncated.tflite": (content[: len(content) // 2], "card"),
+        "cut-in-its-card.tflite": (content[:-5000], "damaged"),
+        "text.tflite": (b"this is not a model\n" * 9, "not a .tflite"),
+        "empty.tflite": (b"", "not a .tflite"),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(other_cards()))
+def test_a_model_that_cannot_be_proven_is_rejected_with_what_to_do(open_page: Callable[..., Seen], name: str) -> None:
+    content, told = other_cards()[name]
+    seen = open_page()
+    seen.ready()
+    seen.page.set_input_files("#model-file", {"name": name, "mimeType": "application/octet-stream", "buffer": content})
+    why = seen.rejected()
+    assert told in why, why
+    assert len(why) < 400
+    assert "\n" not in why.strip()
+    seen.page.click("#problem-again")
+    seen.ready()
+
+
+def test_a_model_whose_probes_fail_here_is_rejected(open_page: Callable[..., Seen]) -> None:
+    from dataclasses import replace
+
+    card = load_model().card
+    probe = replace(card.probes[0], own=(0.0,) * 9 + (1.0,), reference=(0.0,) * 9 + (1.0,))
+    content = with_card(replace(card, probes=(probe, *card.probes[1:])))
+    seen = open_page()
+    seen.ready()
+    seen.page.set_input_files("#model-file", {"name": "x.tflite", "mimeType": "", "buffer": content})
+    assert "probe" in seen.rejected()
+
+
+def test_without_a_camera_it_says_so(open_page: Callable[..., Seen]) -> None:
+    seen = open_page()
+    seen.ready()
+    seen.page.click("#start")
+    seen.until("document.querySelector('#live').dataset.view === 'gone'")
+    assert seen.page.evaluate("document.querySelector('#live').dataset.problem") == "none"
+    assert "camera" in seen.page.inner_text("#why").lower()
+
+
+def test_a_refused_camera_says_how_to_allow_it(started: Any, served: str) -> None:
+    flags = [flag for flag in camera_flags(Path("x")) if "ui" not in flag and "file" not in flag]
+    browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *flags, "--deny-permission-prompts"])
+    seen = Seen(browser, served)
+    seen.ready()
+    seen.page.click("#start")
+    seen.until("document.querySelector('#live').dataset.view === 'gone'")
+    assert seen.page.evaluate("document.querySelector('#live').dataset.problem") == "refused"
+    assert "allow" in seen.page.inner_text("#why").lower()
+    browser.close()
+
+
+def test_a_browser_without_wasm_simd_says_what_to_do(open_page: Callable[..., Seen], served: str) -> None:
+    def without_simd(context: Any) -> None:
+        context.add_init_script("WebAssembly.validate = () => false")
+
+    seen = open_page(route=without_simd)
+    assert "SIMD" in seen.rejected()
+
+
+def photographs(folder: Path) -> dict[str, Path]:
+    """What people drop without knowing."""
+    frames = [Image.new("P", (64, 48), i) for i in range(3)]
+    first = Image.open(PHOTOS / "cat.jpg").resize((64, 48)).quantize(64)
+    first.save(folder / "moving.gif", save_all=True, append_images=frames, duration=100, loop=0)
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(4000)
+    (folder / "phone.heic").write_bytes(heic)
+    (folder / "text.jpg").write_text("not a photograph")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "cut.jpg").write_bytes((PHOTOS / "cat.jpg").read_bytes()[:6000])
+    (folder / "good.jpg").write_bytes((PHOTOS / "cat.jpg").read_bytes())
+    return {path.name: path for path in folder.iterdir()}
+
+
+def test_pictures_that_cannot_be_scored_are_records_with_their_error(
+    open_page: Callable[..., Seen], tmp_path: Path
+) -> None:
+    files = photographs(tmp_path)
+    seen = open_page()
+    seen.ready()
+    records = {record["name"]: record for record in seen.photographs(list(files.values()))}
+    assert set(records) == set(files)
+    assert "HEIC is not decoded by this browser: export as JPEG" in records["phone.heic"]["error"]
+    assert "empty" in records["empty.png"]["error"]
+    for name in ("text.jpg", "cut.jpg"):
+        assert records[name]["error"], name
+        assert records[name]["mean"] is None, name
+    scorer = open_scorer()
+    for name in ("good.jpg", "moving.gif"):
+        assert records[name]["mean"] == pytest.approx(scorer.score(files[name]).mean, abs=0.005), name
+
+
+def test_a_photograph_of_a_hundred_megapixels_is_scored(open_page: Callable[..., Seen], tmp_path: Path) -> None:
+    side = 10_000
+    with Image.open(PHOTOS / "china.jpg") as image:
+        image.resize((side, side), Image.Resampling.BILINEAR).save(tmp_path / "huge.jpg", quality=80)
+    huge = Image.new("RGB", (12_000, 12_000))
+    huge.save(tmp_path / "beyond.png")
+    seen = open_page()
+    seen.ready()
+    records = {record["name"]: record for record in seen.photographs([tmp_path / "huge.jpg", tmp_path / "beyond.png"])}
+    own = open_scorer().score(tmp_path / "huge.jpg").mean
+    assert records["huge.jpg"]["error"] is None, records["huge.jpg"]["error"]
+    assert records["huge.jpg"]["mean"] == pytest.approx(own, abs=0.005)
+    assert "12000x12000 is 144 megapixels" in records["beyond.png"]["error"]
