@@ -202,7 +202,8 @@ def proportions(p: NDArray[np.float64]) -> NDArray[np.float64]:
             f"the model's output is not a distribution: it sums to {total:.4g}, smallest value {p.min():.4g}; "
             "a NIMA scorer ends in a softmax over ten ratings"
         )
-    result: NDArray[np.float64] = p / total
+    rounded = np.maximum(p, 0)  # a rounding error below 0 is no share of anybody
+    result: NDArray[np.float64] = rounded / rounded.sum()
     return result
 
 

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge_nima.distribution import mean_rating
 from edge_nima.errors import ModelError, PackageMissing
-from edge_nima.interpreter import Interpreter, Runtime, open_runtime, runtime_name
+from edge_nima.interpreter import Interpreter, Runtime, open_runtime, proportions, runtime_name
 from edge_nima.pixels import Preprocessing
 from edge_nima.scorer import load_model
 from fakes import RAMP, TFLITE, FakeOpener, FakeRuntime
@@ -440,3 +441,11 @@ def test_tflite_runtime_that_is_broken_otherwise_says_why(no_runtime: pytest.Mon
 def test_litert_that_does_not_load_says_why(no_runtime: pytest.MonkeyPatch) -> None:
     with_finder(no_runtime, {"ai_edge_litert": ImportError("libc.so.6: version `GLIBC_2.34' not found\n(required)")})
     assert "GLIBC_2.34" in missing()
+
+
+def test_a_rounding_error_below_zero_is_no_share_and_still_has_a_mean() -> None:
+    raw = np.array([-9e-7, 0.25, 0.75, *[0.0] * 7])
+    distribution = proportions(raw)
+    assert distribution.min() == 0
+    assert distribution.sum() == pytest.approx(1)
+    assert mean_rating(distribution) == pytest.approx(2.75)

@@ -69,7 +69,9 @@ export function fromOutput(raw: ArrayLike<number>): Float64Array {
         `${general(least, 4)}; a NIMA scorer ends in a softmax over ten ratings`,
     );
   }
-  return p.map((share) => share / total);
+  const rounded = p.map((share) => Math.max(0, share)); // a rounding error below 0 is no share of anybody
+  const all = sum(rounded);
+  return rounded.map((share) => share / all);
 }
 
 function expected(p: Float64Array): number {

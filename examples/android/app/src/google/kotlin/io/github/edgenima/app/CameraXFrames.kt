@@ -17,6 +17,7 @@ import androidx.lifecycle.LifecycleOwner
 import androidx.lifecycle.LifecycleRegistry
 import io.github.edgenima.core.CameraBuffer
 import io.github.edgenima.core.Layout
+import io.github.edgenima.core.PictureRejected
 import io.github.edgenima.core.Plane
 import io.github.edgenima.core.reason
 import java.util.concurrent.ExecutionException
@@ -61,14 +62,20 @@ class CameraXFrames(private val activity: Activity) : Frames, LifecycleOwner {
         val camera =
             if (facing == Facing.BACK) CameraSelector.DEFAULT_BACK_CAMERA else CameraSelector.DEFAULT_FRONT_CAMERA
         val preview = Preview.Builder().build()
-        preview.surfaceProvider = view.surfaceProvider
+        preview.setSurfaceProvider(view.surfaceProvider)
         val size = ResolutionStrategy(FRAME, ResolutionStrategy.FALLBACK_RULE_CLOSEST_LOWER_THEN_HIGHER)
         val analysis = ImageAnalysis.Builder()
             .setBackpressureStrategy(ImageAnalysis.STRATEGY_KEEP_ONLY_LATEST)
             .setOutputImageFormat(ImageAnalysis.OUTPUT_IMAGE_FORMAT_RGBA_8888)
             .setResolutionSelector(ResolutionSelector.Builder().setResolutionStrategy(size).build())
             .build()
-        analysis.setAnalyzer(executor) { image -> image.use { sink.frame(buffer(it)) } }
+        analysis.setAnalyzer(executor) { image ->
+            try {
+                image.use { sink.frame(buffer(it)) }
+            } catch (error: PictureRejected) {
+                sink.problem(reason(error))
+            }
+        }
         provider.unbindAll()
         provider.bindToLifecycle(this, camera, preview, analysis)
     }

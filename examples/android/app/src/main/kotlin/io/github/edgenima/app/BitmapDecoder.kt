@@ -1,5 +1,6 @@
 package io.github.edgenima.app
 
+import android.annotation.TargetApi
 import android.graphics.Bitmap
 import android.graphics.BitmapFactory
 import android.graphics.ColorSpace
@@ -50,6 +51,9 @@ object BitmapDecoder : PictureDecoder {
         if (Build.VERSION.SDK_INT < Build.VERSION_CODES.Q) {
             throw PictureRejected("a picture with a colour profile, which Android applies before version 10")
         }
-        bitmap.setColorSpace(plain)
+        relabel(bitmap, plain)
     }
+
+    @TargetApi(Build.VERSION_CODES.Q)
+    private fun relabel(bitmap: Bitmap, colours: ColorSpace) = bitmap.setColorSpace(colours)
 }

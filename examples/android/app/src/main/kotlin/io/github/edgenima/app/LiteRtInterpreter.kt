@@ -25,8 +25,10 @@ class LiteRtInterpreter(model: ByteBuffer) : ModelRuntime {
         throw ModelRejected("TensorFlow Lite does not load on this device: ${reason(error)}", error)
     }
 
-    override val inputs: List<TensorInfo> = List(interpreter.inputTensorCount) { told(interpreter.getInputTensor(it)) }
-    override val outputs: List<TensorInfo> = List(interpreter.outputTensorCount) { told(interpreter.getOutputTensor(it)) }
+    override val inputs: List<TensorInfo> =
+        List(interpreter.inputTensorCount) { told(interpreter.getInputTensor(it)) }
+    override val outputs: List<TensorInfo> =
+        List(interpreter.outputTensorCount) { told(interpreter.getOutputTensor(it)) }
 
     override fun run(input: ByteBuffer, output: ByteBuffer): Unit = interpreter.run(input, output)
 

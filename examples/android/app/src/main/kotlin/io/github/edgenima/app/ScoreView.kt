@@ -11,7 +11,7 @@ import io.github.edgenima.core.BINS
 import kotlin.math.floor
 
 /** A score over the camera's picture: the mean, its spread, and the ten bars of how many people give each rating. */
-class ScoreView @JvmOverloads constructor(context: Context, attributes: AttributeSet? = null) : View(context, attributes) {
+class ScoreView(context: Context, attributes: AttributeSet) : View(context, attributes) {
     private val distribution = DoubleArray(BINS)
     private val labels = Array(BINS) { "${it + 1}" }
     private var mean = 0.0
@@ -69,7 +69,8 @@ class ScoreView @JvmOverloads constructor(context: Context, attributes: Attribut
         for (bin in 0 until BINS) {
             val left = edge + bin * each
             val size = (distribution[bin] / tallest).coerceAtLeast(0.0).toFloat() * (labelTop - top)
-            canvas.drawRect(left + dip(2f), labelTop - size, left + each - dip(2f), labelTop, if (bin == nearest) brightBar else bar)
+            val paint = if (bin == nearest) brightBar else bar
+            canvas.drawRect(left + dip(2f), labelTop - size, left + each - dip(2f), labelTop, paint)
             canvas.drawText(labels[bin], left + each / 2, base, labelPaint)
         }
     }

@@ -38,12 +38,16 @@ abstract class ScoringActivity : Activity(), ScoringListener, FrameSink {
     private var cameraProblem: String? = null
     private var facing = Facing.BACK
     private var running = false
+
+    /** The model that somebody opened; null for the bundled one. */
+    private var chosen: Uri? = null
     private var best: Pair<File, String>? = null
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         setContentView(R.layout.scoring)
         facing = Facing.entries[savedInstanceState?.getInt(FACING) ?: 0]
+        chosen = savedInstanceState?.getString(MODEL)?.let(Uri::parse)
         pictures = BestPictures(BestPictures.folder(this))
         frames = openFrames()
         root = window.decorView.need(R.id.root)
@@ -58,7 +62,7 @@ abstract class ScoringActivity : Activity(), ScoringListener, FrameSink {
         click(R.id.share_best) { shareBest() }
         click(R.id.message_action) { act() }
         click(R.id.proof) { showProof() }
-        loop.use(models::bundled)
+        use(chosen)
     }
 
     override fun onStart() {
@@ -85,6 +89,7 @@ abstract class ScoringActivity : Activity(), ScoringListener, FrameSink {
     override fun onSaveInstanceState(outState: Bundle) {
         super.onSaveInstanceState(outState)
         outState.putInt(FACING, facing.ordinal)
+        outState.putString(MODEL, chosen?.toString())
     }
 
     private fun restart() {
@@ -139,7 +144,7 @@ abstract class ScoringActivity : Activity(), ScoringListener, FrameSink {
     private fun act() {
         when (val stage = stage()) {
             is Stage.NoPermission -> if (stage.forGood) openSettings() else askForCamera()
-            is Stage.ModelRefused -> loop.use(models::bundled)
+            is Stage.ModelRefused -> use(null)
             is Stage.NoCamera -> restart()
             Stage.Loading, Stage.Live -> Unit
         }
@@ -168,7 +173,12 @@ abstract class ScoringActivity : Activity(), ScoringListener, FrameSink {
 
     override fun onActivityResult(requestCode: Int, resultCode: Int, data: Intent?) {
         val uri = data?.data
-        if (requestCode == OPEN_MODEL && resultCode == RESULT_OK && uri != null) loop.use { models.chosen(uri) }
+        if (requestCode == OPEN_MODEL && resultCode == RESULT_OK && uri != null) use(uri)
+    }
+
+    private fun use(model: Uri?) {
+        chosen = model
+        loop.use { if (model == null) models.bundled() else models.chosen(model) }
     }
 
     private fun shareBest() {
@@ -200,5 +210,6 @@ abstract class ScoringActivity : Activity(), ScoringListener, FrameSink {
         const val ASK_CAMERA = 1
         const val OPEN_MODEL = 2
         const val FACING = "facing"
+        const val MODEL = "model"
     }
 }

@@ -7,7 +7,6 @@ import io.github.edgenima.core.NotProven
 import io.github.edgenima.core.OpenRuntime
 import io.github.edgenima.core.Picture
 import io.github.edgenima.core.PictureDecoder
-import io.github.edgenima.core.PictureRejected
 import io.github.edgenima.core.ProbeResult
 import io.github.edgenima.core.Score
 import io.github.edgenima.core.ScoreRecord
@@ -61,22 +60,17 @@ interface ScoringListener {
 
 /**
  * Model and frames meet here, on one thread of their own. No frame is scored before the model proved itself.
- *
- * @param windowSeconds of how long a stretch of time the best frame is kept.
- * @param nanos a monotonic clock, nanoseconds.
  */
 class ScoringLoop(
     private val decoder: PictureDecoder,
     private val openRuntime: OpenRuntime,
     private val listener: ScoringListener,
-    windowSeconds: Double = 30.0,
-    private val nanos: () -> Long = System::nanoTime,
 ) : AutoCloseable {
     private val thread = Executors.newSingleThreadExecutor { Thread(it, "scoring") }
     private val rate = FrameRate()
     private var scorer: Scorer? = null
     private var spare: ByteArray? = null
-    private val best = BestOfWindow<BestFrame>(windowSeconds) { spare = it.picture.rgb }
+    private val best = BestOfWindow<BestFrame>(WINDOW_SECONDS) { spare = it.picture.rgb }
 
     /** Where [frame] is to be called. */
     val executor: Executor get() = thread
@@ -107,11 +101,10 @@ class ScoringLoop(
         val score = try {
             scorer.score(buffer)
         } catch (error: ModelRejected) {
-            return refuse(reason(error))
-        } catch (error: PictureRejected) {
-            return refuse(reason(error))
+            giveUp()
+            return listener.model(ModelState.Refused(reason(error), emptyList()))
         }
-        val at = nanos()
+        val at = System.nanoTime()
         listener.reading(Reading(score, rate.tick(at)))
         val seconds = at / NANOS_PER_SECOND
         if (best.due(seconds)) hand()
@@ -137,11 +130,6 @@ class ScoringLoop(
         best.flush()?.let(listener::best)
     }
 
-    private fun refuse(why: String) {
-        giveUp()
-        listener.model(ModelState.Refused(why, emptyList()))
-    }
-
     private fun giveUp() {
         hand()
         scorer?.close()
@@ -149,6 +137,8 @@ class ScoringLoop(
     }
 
     private companion object {
+        /** Of each stretch of so much time the best frame is kept. */
+        const val WINDOW_SECONDS = 30.0
         const val NANOS_PER_SECOND = 1e9
     }
 }

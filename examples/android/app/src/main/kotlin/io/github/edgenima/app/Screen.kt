@@ -1,5 +1,6 @@
 package io.github.edgenima.app
 
+import android.annotation.TargetApi
 import android.os.Build
 import android.view.View
 import android.view.WindowInsets
@@ -90,17 +91,19 @@ class Screen(private val root: View) {
     private fun string(id: Int, vararg values: Any?): String = resources.getString(id, *values)
 
     private fun keepClear(view: View, insets: WindowInsets) {
-        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.R) {
-            val bars = insets.getInsets(WindowInsets.Type.systemBars() or WindowInsets.Type.displayCutout())
-            view.setPadding(bars.left, bars.top, bars.right, bars.bottom)
-        } else {
-            @Suppress("DEPRECATION")
-            with(insets) {
-                view.setPadding(
-                    systemWindowInsetLeft, systemWindowInsetTop, systemWindowInsetRight, systemWindowInsetBottom,
-                )
-            }
-        }
+        val new = Build.VERSION.SDK_INT >= Build.VERSION_CODES.R
+        if (new) keepBarsClear(view, insets) else keepOldBarsClear(view, insets)
+    }
+
+    @TargetApi(Build.VERSION_CODES.R)
+    private fun keepBarsClear(view: View, insets: WindowInsets) {
+        val bars = insets.getInsets(WindowInsets.Type.systemBars() or WindowInsets.Type.displayCutout())
+        view.setPadding(bars.left, bars.top, bars.right, bars.bottom)
+    }
+
+    @Suppress("DEPRECATION")
+    private fun keepOldBarsClear(view: View, insets: WindowInsets) = with(insets) {
+        view.setPadding(systemWindowInsetLeft, systemWindowInsetTop, systemWindowInsetRight, systemWindowInsetBottom)
     }
 }
 

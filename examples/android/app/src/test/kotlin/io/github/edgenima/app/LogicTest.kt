@@ -1,10 +1,17 @@
 package io.github.edgenima.app
 
+import io.github.edgenima.core.Layout
 import io.github.edgenima.core.ProbeResult
+import io.github.edgenima.core.frame
+import java.io.FileNotFoundException
+import java.util.concurrent.LinkedBlockingQueue
+import java.util.concurrent.TimeUnit
 import kotlin.test.Test
+import kotlin.test.assertContains
 import kotlin.test.assertEquals
 import kotlin.test.assertFalse
 import kotlin.test.assertIs
+import kotlin.test.assertNotNull
 import kotlin.test.assertTrue
 
 class LogicTest {
@@ -56,5 +63,28 @@ class LogicTest {
         assertFalse(announcer.isDue(5.05, 6 * second))
         assertTrue(announcer.isDue(5.2, 7 * second))
         assertFalse(announcer.isDue(9.0, 8 * second))
+    }
+
+    @Test
+    fun `a model that cannot be read is told in one line`() {
+        val states = LinkedBlockingQueue<ModelState>()
+        val listener = object : ScoringListener {
+            override fun model(state: ModelState) {
+                states += state
+            }
+
+            override fun reading(reading: Reading) = error("a score without a model")
+
+            override fun best(frame: BestFrame) = error("a best frame without a model")
+        }
+        ScoringLoop({ error("nothing to decode") }, { error("nothing to run") }, listener).use { loop ->
+            loop.use { throw FileNotFoundException("nothing\nis there") }
+            loop.executor.execute { loop.frame(frame(Layout.RGBA_8888, 8, 8, 0, mirror = false)) }
+            loop.use { ByteArray(0) }
+        }
+        val told = List(4) { assertNotNull(states.poll(10, TimeUnit.SECONDS)) }
+        assertEquals(ModelState.Loading, told[0])
+        assertEquals("the model's file cannot be read: nothing is there", assertIs<ModelState.Refused>(told[1]).why)
+        assertContains(assertIs<ModelState.Refused>(told[3]).why, "not a .tflite")
     }
 }

@@ -4,7 +4,7 @@ import java.util.zip.CRC32
 import java.util.zip.DataFormatException
 import java.util.zip.Inflater
 
-/** There is an archive, and it is not whole. */
+/** There is no archive, or it is not whole. */
 internal class ArchiveDamaged : Exception()
 
 /**
@@ -15,12 +15,12 @@ internal class ArchiveDamaged : Exception()
  * @param content the whole file.
  * @param name of the file in the archive.
  * @param largest bytes it may unpack to.
- * @return its bytes; null when there is no archive, or no such file in it.
- * @throws ArchiveDamaged the archive is cut, changed, encrypted, or packed in a way that is not read here.
+ * @return its bytes; null when there is no such file in the archive.
+ * @throws ArchiveDamaged there is no archive, or it is cut, changed, encrypted, or packed in a way not read here.
  * @throws ModelRejected it unpacks to more than `largest`.
  */
 internal fun fileAtEnd(content: ByteArray, name: String, largest: Int): ByteArray? {
-    val end = endOfDirectory(content) ?: return null
+    val end = endOfDirectory(content) ?: throw ArchiveDamaged()
     val bytes = Reader(content)
     val entries = bytes.short(end + 10)
     val directorySize = bytes.int(end + 12)
@@ -83,7 +83,9 @@ private class Entry(private val bytes: Reader, at: Long, before: Long) {
 
     fun unpack(largest: Int): ByteArray {
         if (size > largest) {
-            throw ModelRejected("the files inside the .tflite unpack to more than ${largest shr 20} MiB: damaged or hostile")
+            throw ModelRejected(
+                "the files inside the .tflite unpack to more than ${largest shr 20} MiB: damaged or hostile",
+            )
         }
         if (encrypted || bytes.int(header) != LOCAL_HEADER) throw ArchiveDamaged()
         val start = header + 30 + bytes.short(header + 26) + bytes.short(header + 28)

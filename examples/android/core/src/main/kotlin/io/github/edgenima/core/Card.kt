@@ -78,7 +78,7 @@ public class Card(
                 throw ModelRejected("not a .tflite: the file does not have its signature TFL3")
             }
             val json = try {
-                fileAtEnd(model, CARD_FILE, LARGEST) ?: if (holdsName(model)) throw ArchiveDamaged() else null
+                fileAtEnd(model, CARD_FILE, LARGEST)
             } catch (error: ArchiveDamaged) {
                 if (!holdsName(model)) throw ModelRejected(NO_CARD, error)
                 throw ModelRejected("the card inside the .tflite is damaged: the file is truncated or changed", error)
@@ -102,7 +102,9 @@ public class Card(
                 throw ModelRejected("the card's format_version is ${shown(given)}; possible: $FORMAT_VERSION")
             }
             if (version > FORMAT_VERSION) {
-                throw ModelRejected("the card has format $version, this app reads up to $FORMAT_VERSION: update the app")
+                throw ModelRejected(
+                    "the card has format $version, this app reads up to $FORMAT_VERSION: update the app",
+                )
             }
             return CardParser(raw.asJsonObject).card()
         }
@@ -164,7 +166,8 @@ private class CardParser(private val raw: JsonObject) {
 
     private fun list(key: String): List<JsonElement> {
         val value = raw[key] ?: return emptyList()
-        return if (value.isJsonArray) value.asJsonArray.toList() else throw ModelRejected("the card's $key is not a list")
+        if (!value.isJsonArray) throw ModelRejected("the card's $key is not a list")
+        return value.asJsonArray.toList()
     }
 
     private fun checkFacts(key: String) {

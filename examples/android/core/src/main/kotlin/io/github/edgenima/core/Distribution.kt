@@ -45,10 +45,10 @@ public fun meanRating(distribution: DoubleArray): Double = meanOf(asDistribution
  */
 public fun ratingStd(distribution: DoubleArray): Double = stdOf(asDistribution(distribution))
 
-/** The mean of what [fromOutput] gave, which may hold a rounding error below 0. */
+/** The mean of what sums to 1 already. */
 internal fun meanOf(p: DoubleArray): Double = centre(p).coerceIn(1.0, 10.0)
 
-/** The standard deviation of what [fromOutput] gave, likewise. */
+/** The standard deviation of what sums to 1 already. */
 internal fun stdOf(p: DoubleArray): Double {
     val mean = centre(p)
     var variance = 0.0
@@ -81,7 +81,9 @@ public fun fromOutput(output: DoubleArray): DoubleArray {
                 "a NIMA scorer ends in a softmax over ten ratings",
         )
     }
-    return DoubleArray(output.size) { output[it] / total }
+    val rounded = DoubleArray(output.size) { maxOf(0.0, output[it]) } // a rounding error below 0 is no share of anybody
+    val all = rounded.sum()
+    return DoubleArray(output.size) { rounded[it] / all }
 }
 
 private fun told(value: Double): String = if (value.isFinite()) general(value, 4) else value.toString()

@@ -70,7 +70,8 @@ private class Bytes(private val file: ByteArray) {
         return file[at.toInt()].toInt() and 0xff
     }
 
-    fun big(at: Long, length: Int): Long = (0 until length).fold(0L) { value, i -> value shl 8 or byte(at + i).toLong() }
+    fun big(at: Long, length: Int): Long =
+        (0 until length).fold(0L) { value, i -> value shl 8 or byte(at + i).toLong() }
 
     fun little(at: Long, length: Int): Long =
         (length - 1 downTo 0).fold(0L) { value, i -> value shl 8 or byte(at + i).toLong() }

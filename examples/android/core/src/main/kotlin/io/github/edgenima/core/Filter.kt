@@ -41,7 +41,9 @@ private fun bicubic(x: Double): Double {
     }
 }
 
-/** The part of one axis that is used, in pixels. Pillow keeps it in single precision; rounded here, all filters agree. */
+/**
+ * The part of one axis that is used, in pixels. Pillow keeps it in single precision; rounded here, all filters agree.
+ */
 internal class Span(val start: Float, val stop: Float) {
     /**
      * Index of the source pixel under each of `count` output centres, summed up step by step as Pillow does.

@@ -1,5 +1,6 @@
 package io.github.edgenima.core
 
+import com.google.gson.JsonArray
 import com.google.gson.JsonElement
 import com.google.gson.JsonObject
 
@@ -40,7 +41,7 @@ public data class Verdict(
                 ?: throw bad("has the status ${shown(gate["status"])}; possible: ${STATUSES.joinToString(", ")}")
             val n = gate["n"].wholeOrNull()?.takeIf { it in 0 until LARGEST_COUNT }
                 ?: throw bad("has n ${shown(gate["n"])}; possible: a whole number")
-            val failures = gate["failures"] ?: com.google.gson.JsonArray()
+            val failures = gate["failures"] ?: JsonArray()
             if (!failures.isJsonArray) throw bad("has failures that are not a list")
             val count = failures.asJsonArray.size()
             if ((status == "failed") != (count > 0)) throw bad("says $status with $count failures")

@@ -1,6 +1,8 @@
 package io.github.edgenima.core
 
 import java.nio.ByteBuffer
+import kotlin.math.max
+import kotlin.math.min
 
 /**
  * Copies chosen pixels of camera buffers, upright, straight from where they lie.
@@ -42,11 +44,11 @@ internal class Gatherer(private val how: Preprocessing?) {
     }
 
     private fun gatherYuv(buffer: CameraBuffer, table: Table, out: ByteArray, red: Int) {
-        val m = buffer.matrix
         val lumas = buffer.planes[0].buffer
         val us = buffer.planes[1].buffer
         val vs = buffer.planes[2].buffer
         val (places, uPlaces, vPlaces) = table.places
+        val m = buffer.matrix
         var to = 0
         for (row in places.rows.indices) {
             val rowY = places.rows[row]
@@ -65,7 +67,8 @@ internal class Gatherer(private val how: Preprocessing?) {
         }
     }
 
-    private fun level(steps: Int): Byte = (steps shr 16).coerceIn(0, 255).toByte()
+    // min and max do not branch; a colour beyond its range would be guessed wrong.
+    private fun level(steps: Int): Byte = min(max(steps shr 16, 0), 255).toByte()
 }
 
 /** Bytes from a plane's start to a column's and to a row's samples; a pixel's place is the sum. */

@@ -77,12 +77,12 @@ public class Interpreter(private val runtime: ModelRuntime, how: Preprocessing) 
                     "this model maps ${told(inputs[0].shape)} to ${told(out.shape)}",
             )
         }
-        writer = inputWriter(inputs[0], how)
-        input = direct(how.size * if (inputs[0].type == "float32") 4 else 1)
-        output = direct(BINS * if (out.type == "float32") 4 else 1)
         if (out.type !in OUTPUTS) {
             throw ModelRejected("the model's output is ${out.type}; possible: ${OUTPUTS.joinToString(", ")}")
         }
+        writer = inputWriter(inputs[0], how)
+        input = direct(how.size * if (inputs[0].type == "float32") 4 else 1)
+        output = direct(BINS * if (out.type == "float32") 4 else 1)
     }
 
     /**

@@ -1,5 +1,8 @@
 package io.github.edgenima.core
 
+import kotlin.math.max
+import kotlin.math.min
+
 /** One step of a resize, from pixels to pixels of 3 bytes. */
 internal fun interface Pass {
     fun run(from: ByteArray, out: ByteArray)
@@ -87,4 +90,4 @@ internal val ChannelOrder.red: Int get() = if (this == ChannelOrder.RGB) 0 else 
 
 private const val HALF = 1 shl (Coefficients.PRECISION - 1)
 
-private fun level(sum: Int): Byte = (sum shr Coefficients.PRECISION).coerceIn(0, 255).toByte()
+private fun level(sum: Int): Byte = min(max(sum shr Coefficients.PRECISION, 0), 255).toByte()

@@ -56,7 +56,7 @@ public data class Preprocessing(
             "p * ${general(scale)} $sign ${general(abs(offset))} $where"
     }
 
-    public companion object {
+    internal companion object {
         private val FIELDS = setOf(
             "width", "height", "fit", "filter", "antialias", "channel_order", "scale", "offset", "scaling",
         )
@@ -68,7 +68,7 @@ public data class Preprocessing(
          * @throws ModelRejected a part is missing, unknown or impossible. Nothing is guessed: each of these moves the
          *   score by more than quantisation does.
          */
-        public fun parse(raw: JsonObject): Preprocessing {
+        internal fun parse(raw: JsonObject): Preprocessing {
             checkFields(raw.keySet())
             val fit = choice(raw, "fit", Fit.entries.associateBy { it.name.lowercase() })
             val filter = choice(raw, "filter", Filter.entries.associateBy { it.name.lowercase() })
@@ -105,10 +105,13 @@ public data class Preprocessing(
             )
         }
 
-        private fun side(raw: JsonObject, field: String): Int = raw[field].wholeOrNull()?.takeIf { it in 1..4096 }?.toInt()
-            ?: throw ModelRejected(
+        private fun side(raw: JsonObject, field: String): Int {
+            val value = raw[field].wholeOrNull()
+            if (value != null && value in 1..4096) return value.toInt()
+            throw ModelRejected(
                 "preprocessing $field is ${shown(raw[field])}; possible: a whole number from 1 to 4096",
             )
+        }
 
         private fun factor(raw: JsonObject, field: String): Double {
             val value = raw[field].numberOrNull()

@@ -83,8 +83,12 @@ public class Scorer private constructor(
                 val proof = checkModel(card, interpreter, decoder)
                 val failed = proof.filter { it.problem != null }
                 if (failed.isNotEmpty()) {
-                    val told = "${failed.size} of ${proof.size} golden probes fail: ${failed[0].name}: ${failed[0].problem}"
-                    throw NotProven("${card.name} does not score here as it did where it was made; $told", proof)
+                    val first = "${failed[0].name}: ${failed[0].problem}"
+                    throw NotProven(
+                        "${card.name} does not score here as it did where it was made; " +
+                            "${failed.size} of ${proof.size} golden probes fail: $first",
+                        proof,
+                    )
                 }
                 return Scorer(card, card.label(model), proof, interpreter)
             } catch (error: Throwable) {

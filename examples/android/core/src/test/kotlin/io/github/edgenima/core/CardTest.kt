@@ -43,7 +43,9 @@ class CardTest {
     fun `a model cut anywhere is refused and never crashes`() {
         val model = Vectors.orSkip().let { it.bytes(it.list("models").first()["file"]) }
         assertNotNull(Card.read(model))
-        for (length in 0 until model.size step 5) assertFailsWith<ModelRejected>("$length") { Card.read(model.copyOf(length)) }
+        for (length in 0 until model.size step 5) {
+            assertFailsWith<ModelRejected>("$length") { Card.read(model.copyOf(length)) }
+        }
     }
 
     @Test
@@ -86,7 +88,8 @@ class CardTest {
     fun `a gate that contradicts itself is refused`() {
         val parts = mapOf(
             """{"status": "failed", "n": 4}""" to "the card's gate says failed with 0 failures",
-            """{"status": "odd", "n": 4}""" to "the card's gate has the status 'odd'; possible: passed, failed, not judged",
+            """{"status": "odd", "n": 4}""" to
+                "the card's gate has the status 'odd'; possible: passed, failed, not judged",
             """{"status": "passed", "n": 4.0}""" to "the card's gate has n 4.0; possible: a whole number",
             """{"status": "passed", "n": 4, "limits": {"mae_max": "x"}}""" to
                 "the card's gate has limits that are not numbers by name",

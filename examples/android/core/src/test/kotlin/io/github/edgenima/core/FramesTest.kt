@@ -1,5 +1,6 @@
 package io.github.edgenima.core
 
+import com.google.gson.JsonObject
 import com.sun.management.ThreadMXBean
 import java.lang.management.ManagementFactory
 import java.nio.ByteBuffer
@@ -43,7 +44,7 @@ class FramesTest {
         }
     }
 
-    private fun kind(told: com.google.gson.JsonObject, buffer: CameraBuffer): String {
+    private fun kind(told: JsonObject, buffer: CameraBuffer): String {
         val plane = buffer.planes[0]
         val padded = plane.rowStride > buffer.width * plane.pixelStride
         return "%-9s chroma/pixel stride %d, %3d degrees, %s, %s".format(
@@ -108,7 +109,8 @@ class FramesTest {
         rgba(data, 44, 0) // the last row may end without its padding, and without its last alpha
         data.limit(434)
         val wrong = assertFailsWith<PictureRejected> { rgba(data, 44, 0) }
-        assertEquals("10x10 with a row stride of 44 and a pixel stride of 4 does not fit a buffer of 434 bytes", wrong.message)
+        val told = "10x10 with a row stride of 44 and a pixel stride of 4 does not fit a buffer of 434 bytes"
+        assertEquals(told, wrong.message)
         assertFailsWith<PictureRejected> { rgba(data, -40, 0) }
         assertFailsWith<PictureRejected> { rgba(data, Int.MAX_VALUE, 0) }
         val rotated = assertFailsWith<PictureRejected> { rgba(ByteBuffer.allocateDirect(400), 40, 45) }
@@ -144,24 +146,4 @@ class FramesTest {
         fun preprocessing(filter: Filter, order: ChannelOrder) =
             Preprocessing(56, 48, Fit.CROP, filter, filter != Filter.NEAREST, order, 1.0, 0.0, Scaling.GRAPH)
     }
-}
-
-/** A frame of noise that is the same each time. */
-fun frame(layout: Layout, width: Int, height: Int, rotation: Int, mirror: Boolean): CameraBuffer {
-    var state = 1
-    fun plane(columns: Int, rows: Int, pixelStride: Int): Plane {
-        val rowStride = columns * pixelStride + 16
-        val data = ByteBuffer.allocateDirect(rowStride * rows)
-        for (i in 0 until data.capacity()) {
-            state = state * 1103515245 + 12345
-            data.put(i, (state shr 16).toByte())
-        }
-        return Plane(data, rowStride, pixelStride)
-    }
-    val planes = when (layout) {
-        Layout.RGBA_8888 -> listOf(plane(width, height, 4))
-        Layout.YUV_420_888 ->
-            listOf(plane(width, height, 1), plane(width + 1 shr 1, height + 1 shr 1, 2), plane(width + 1 shr 1, height + 1 shr 1, 2))
-    }
-    return CameraBuffer(layout, width, height, planes, rotation, mirror)
 }

@@ -53,7 +53,7 @@ class InterpreterTest {
             val runtime = FakeRuntime(given.first, TensorInfo(listOf(1, 10), "float32")) { }
             assertEquals(wanted, assertFailsWith<ModelRejected> { Interpreter(runtime, how(given.second)) }.message)
         }
-        val two = object : ModelRuntime by FakeRuntime(TensorInfo(shape, "uint8"), TensorInfo(listOf(1, 10), "uint8"), { }) {
+        val two = object : ModelRuntime by FakeRuntime(TensorInfo(shape, "uint8"), answer = { }) {
             override val outputs = List(2) { TensorInfo(listOf(1, 10), "uint8") }
         }
         val message = assertFailsWith<ModelRejected> { Interpreter(two, how(Scaling.GRAPH)) }.message
@@ -63,7 +63,8 @@ class InterpreterTest {
     @Test
     fun `a quantised output is widened before its zero point is taken off`() {
         for ((type, zero) in listOf("int8" to -128, "uint8" to 0)) {
-            val runtime = FakeRuntime(TensorInfo(listOf(1, 1, 85, 3), "uint8"), TensorInfo(listOf(1, 10), type, 1 / 256.0, zero)) {
+            val output = TensorInfo(listOf(1, 10), type, 1 / 256.0, zero)
+            val runtime = FakeRuntime(TensorInfo(listOf(1, 1, 85, 3), "uint8"), output) {
                 for (bin in 0..9) it.put(bin, (zero + if (bin == 9) 200 else if (bin == 0) 56 else 0).toByte())
             }
             val wanted = DoubleArray(10) { if (it == 9) 200 / 256.0 else if (it == 0) 56 / 256.0 else 0.0 }

@@ -69,9 +69,11 @@ class PicturesTest {
 
     @Test
     fun `a damaged EXIF block says nothing of the orientation`() {
-        val jpeg = byteArrayOf(-1, -40, -1, -31, 0, 40) + "Exif\u0000\u0000II*\u0000".toByteArray() + byteArrayOf(-1, -1, -1, 127)
+        val start = byteArrayOf(-1, -40, -1, -31, 0, 40)
+        val jpeg = start + "Exif\u0000\u0000II*\u0000".toByteArray() + byteArrayOf(-1, -1, -1, 127)
         for (length in 0..jpeg.size) assertEquals(1, exifOrientation(jpeg.copyOf(length)))
-        assertEquals(1, exifOrientation("\u0089PNG\r\n\u001a\n".toByteArray(Charsets.ISO_8859_1) + ByteArray(40) { 127 }))
+        val png = "\u0089PNG\r\n\u001a\n".toByteArray(Charsets.ISO_8859_1) + ByteArray(40) { 127 }
+        assertEquals(1, exifOrientation(png))
     }
 
     @Test

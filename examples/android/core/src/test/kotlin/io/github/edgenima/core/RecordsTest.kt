@@ -22,7 +22,8 @@ class RecordsTest {
     @Test
     fun `a number is written in the fewest digits that read back the same`() {
         val cases = mapOf(
-            2.0e-3 to "0.002", 1e16 to "1e+16", 1e15 to "1000000000000000.0", 123456789012345680.0 to "1.2345678901234568e+17",
+            2.0e-3 to "0.002", 1e16 to "1e+16", 1e15 to "1000000000000000.0",
+            123456789012345680.0 to "1.2345678901234568e+17",
             2e23 to "2e+23", 0.0001 to "0.0001", 0.00001 to "1e-05", -0.0 to "-0.0", -1.5 to "-1.5",
             Double.MAX_VALUE to "1.7976931348623157e+308", 100.0 to "100.0",
         )

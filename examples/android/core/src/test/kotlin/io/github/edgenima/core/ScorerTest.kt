@@ -16,7 +16,8 @@ class ScorerTest {
         Scorer.open(vectors.model, ImageIoDecoder, ::JvmTflite).use { scorer ->
             assertEquals(5, scorer.proof.size)
             for (probe in scorer.proof) assertTrue(probe.pixelsSame == true && probe.inputSame == true, probe.name)
-            println("self-check: largest difference from where it was made %.2e".format(scorer.proof.maxOf { abs(it.ownGap) }))
+            val largest = scorer.proof.maxOf { abs(it.ownGap) }
+            println("self-check: largest difference from where it was made %.1e".format(largest))
             val pictures = vectors.pictures.map { told ->
                 gap(vectors, scorer, told, scorer.score(readPicture(vectors.bytes(told["file"]), ImageIoDecoder)))
             }
@@ -91,7 +92,8 @@ class ScorerTest {
         val error = assertFailsWith<NotProven> { Scorer.open(vectors.model, off, ::JvmTflite) }
         assertTrue(error.results.all { it.problem!!.startsWith("decodes to other pixels") })
         val none = PictureDecoder { throw PictureRejected("damaged: no memory") }
-        assertTrue("damaged: no memory" in assertFailsWith<NotProven> { Scorer.open(vectors.model, none, ::JvmTflite) }.message!!)
+        val failed = assertFailsWith<NotProven> { Scorer.open(vectors.model, none, ::JvmTflite) }
+        assertTrue("damaged: no memory" in failed.message!!, failed.message)
     }
 
     @Test
@@ -101,7 +103,8 @@ class ScorerTest {
         val bare = Card(card.name, card.preprocessing, card.recipe, card.licence, "", null, card.tolerance, emptyList())
         val interpreter = Interpreter(fake(vectors) { }, card.preprocessing)
         val message = assertFailsWith<ModelRejected> { checkModel(bare, interpreter, ImageIoDecoder) }.message
-        assertEquals("${card.name} carries no golden probes, so there is nothing to check it by; convert it again", message)
+        val wanted = "${card.name} carries no golden probes, so there is nothing to check it by; convert it again"
+        assertEquals(wanted, message)
     }
 
     private fun fake(vectors: Vectors, answer: (ByteBuffer) -> Unit): FakeRuntime {

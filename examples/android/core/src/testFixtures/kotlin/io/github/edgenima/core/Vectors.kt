@@ -19,12 +19,17 @@ class Vectors private constructor(private val folder: File) {
     val model: ByteArray get() = bytes(json["model"].asJsonObject["file"])
     val label: String get() = json["model"].asJsonObject["label"].asString
     val hows: Map<String, Preprocessing> =
-        json["preprocessings"].asJsonObject.asMap().mapValues { Preprocessing.parse(it.value.asJsonObject) }
+        json["preprocessings"].asJsonObject.asMap().mapValues { preprocessing(it.value.asJsonObject) }
     val described: Map<String, String> =
         json["preprocessings_described"].asJsonObject.asMap().mapValues { it.value.asString }
     val matrices: Map<String, JsonObject> = json["matrices"].asJsonObject.asMap().mapValues { it.value.asJsonObject }
     val pictures: List<JsonObject> get() = list("pictures")
     val buffers: List<JsonObject> get() = list("buffers")
+
+    private fun preprocessing(raw: JsonObject): Preprocessing {
+        val card = """{"format": "edge-nima card", "format_version": 1, "name": "a", "preprocessing": $raw}"""
+        return Card.parse(card.toByteArray()).preprocessing
+    }
 
     fun list(key: String): List<JsonObject> = json[key].asJsonArray.map { it.asJsonObject }
 
@@ -97,5 +102,6 @@ class Agreement {
         count += given.size
     }
 
-    override fun toString(): String = "largest difference $largest levels, %.5f %% of %,d equal".format(share * 100, count)
+    override fun toString(): String =
+        "largest difference $largest levels, %.5f %% of %,d equal".format(share * 100, count)
 }
