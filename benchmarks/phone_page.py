@@ -6,7 +6,7 @@ FILM is any film FFmpeg reads; Chromium plays it as a camera, at 640x480 and at 
 the server sends, compressed as they travel, models left out. "start" runs from navigation to a proven model ("ready")
 and to the first score of the camera, in a fresh profile ("cold") and when everything is in the service worker's cache.
 "frame" is what the worker takes for one frame beside the model's bare run, from its own clock, and how many frames a
-second the page shows. "memory" is the renderer process and what the page itself is told, early and late.
+second the page shows. "memory" is what is resident of the renderer process, every 200 frames.
 """
 
 from __future__ import annotations
@@ -128,13 +128,13 @@ def frame(play: Any, film: Path, size: tuple[int, int], model: str, backend: str
     }  # fmt: skip
 
 
-def _renderer_mib(browser_pid_marker: str) -> float:
+def _renderer_mib(marker: str) -> float:
     """The largest resident renderer whose command line holds the marker."""
     sizes = [0.0]
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes()
-            if b"--type=renderer" in command and browser_pid_marker.encode() in command:
+            if b"--type=renderer" in command and marker.encode() in command:
                 status = (folder / "status").read_text()
                 sizes.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
         except (OSError, IndexError):
@@ -161,15 +161,9 @@ def memory(play: Any, film: Path, frames: int) -> dict[str, Any]:
         samples = []
         for _ in range(frames // 200):
             page.evaluate(_WATCH, 200)
-            agent = page.evaluate("performance.measureUserAgentSpecificMemory().then(m => m.bytes)") / 2**20
-            samples.append((round(_renderer_mib(profile), 1), round(agent, 2)))
+            samples.append(round(_renderer_mib(profile), 1))
         context.close()
-    return {
-        "what": "memory",
-        "frames": frames,
-        "renderer_mib": [a for a, _ in samples],
-        "page_mib": [b for _, b in samples],
-    }
+    return {"what": "memory", "frames": frames, "renderer_mib": samples}
 
 
 def main() -> None:

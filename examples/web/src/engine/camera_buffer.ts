@@ -13,6 +13,7 @@ export interface Read {
 type Layout = Pick<CameraBuffer, 'layout' | 'planes'>;
 
 let store = new Uint8Array(0);
+let beside = new Uint8Array(0);
 
 /** Frames look alike for as long as this says the same of them. */
 let kind = '';
@@ -32,26 +33,35 @@ const NAMES: readonly MatrixName[] = ['bt601-limited', 'bt709-limited', 'bt601-f
  */
 export async function readFrame(frame: VideoFrame | ImageBitmap): Promise<Read> {
   if (!('copyTo' in frame)) return drawn(frame, frame.width, frame.height);
-  const direct = await copied(frame);
-  if (direct === null) return drawn(frame, frame.displayWidth, frame.displayHeight);
-  if (direct.buffer.layout !== 'YUV_420_888') return direct;
-  const matrix = matrixFor(frame, direct.buffer);
-  if (matrix === null) return drawn(frame, frame.displayWidth, frame.displayHeight);
-  return { ...direct, buffer: { ...direct.buffer, matrix } };
+  const direct = await planesOf(frame);
+  if (direct !== null) return direct;
+  return (await converted(frame, room)) ?? drawn(frame, frame.displayWidth, frame.displayHeight);
 }
 
-/** The frame's own planes, a matrix not yet chosen; null when the browser hides them or their format is not known. */
-async function copied(frame: VideoFrame): Promise<Read | null> {
-  const { format, visibleRect } = frame;
+/** The frame's own planes; null when the browser hides them, or it is not known what their values mean. */
+async function planesOf(frame: VideoFrame): Promise<Read | null> {
+  const { format } = frame;
+  if (format === null) return null;
+  const direct = await copied(frame, room);
+  if (direct === null || direct.buffer.layout !== 'YUV_420_888') return direct;
+  const matrix = await matrixFor(frame, direct.buffer);
+  return matrix === null ? null : { ...direct, buffer: { ...direct.buffer, matrix } };
+}
+
+type Room = (size: number) => Uint8Array<ArrayBuffer>;
+
+/** Copied as it lies, or in the format that is asked for; null when that cannot be had. */
+async function copied(frame: VideoFrame, into: Room, how?: VideoFrameCopyToOptions): Promise<Read | null> {
+  const { visibleRect } = frame;
+  const format = how?.format ?? frame.format;
   if (format === null || visibleRect === null) return null;
   // Pixels that are not square would be shown wider than they are stored.
   const turned = (frame.rotation ?? 0) % 180 !== 0;
   const shown = turned ? [frame.displayHeight, frame.displayWidth] : [frame.displayWidth, frame.displayHeight];
   if (shown[0] !== visibleRect.width || shown[1] !== visibleRect.height) return null;
   try {
-    const data = room(frame.allocationSize());
-    const planes = await frame.copyTo(data);
-    const layout = layoutOf(format, planes);
+    const data = into(frame.allocationSize(how));
+    const layout = layoutOf(format, await frame.copyTo(data, how));
     if (layout === null) return null;
     return {
       source: format,
@@ -70,18 +80,23 @@ async function copied(frame: VideoFrame): Promise<Read | null> {
   }
 }
 
+/** The browser's own conversion to RGBA, one to one, without a canvas. */
+async function converted(frame: VideoFrame, into: Room): Promise<Read | null> {
+  const read = await copied(frame, into, { format: 'RGBA' });
+  return read === null ? null : { ...read, source: 'RGBA by the browser' };
+}
+
 /**
  * The matrix of a frame's planes. Many cameras do not say it, and some say what is not so: the first frame of its kind is
- * held against what the browser draws. Null when nothing gives that.
+ * held against the browser's own conversion. Null when nothing gives that.
  */
-function matrixFor(frame: VideoFrame, planes: CameraBuffer): MatrixName | null {
+async function matrixFor(frame: VideoFrame, planes: CameraBuffer): Promise<MatrixName | null> {
   const stated = statedMatrix(frame.colorSpace);
   const now = [frame.format, planes.width, planes.height, planes.rotation, planes.mirror, stated].join();
   if (now === kind && (verdict.sure || --lookAgain > 0)) return verdict.matrix;
-  const { displayWidth, displayHeight } = frame;
-  const apart = new Uint8Array(displayWidth * displayHeight * 4); // what all frames share holds the planes now
-  const seen = drawn(frame, displayWidth, displayHeight, apart).buffer;
-  verdict = matrixOf(planes, seen, stated === null ? NAMES : [stated, ...NAMES.filter((it) => it !== stated)]);
+  const seen = await converted(frame, roomBeside);
+  if (seen === null) return null;
+  verdict = matrixOf(planes, seen.buffer, stated === null ? NAMES : [stated, ...NAMES.filter((it) => it !== stated)]);
   kind = now;
   lookAgain = PATIENCE;
   return verdict.matrix;
@@ -128,13 +143,12 @@ function statedMatrix({ matrix, fullRange }: VideoColorSpace): MatrixName | null
   }
 }
 
-/** The browser's own conversion, one to one, into `data`. It draws a frame upright already. */
-function drawn(
-  source: VideoFrame | ImageBitmap,
-  width: number,
-  height: number,
-  data: Uint8Array<ArrayBuffer> = room(width * height * 4),
-): Read {
+/**
+ * Drawn one to one; upright already. The last resort: Chromium keeps drawn frames in a cache that grows to half a
+ * gigabyte, whether they are closed or not.
+ */
+function drawn(source: VideoFrame | ImageBitmap, width: number, height: number): Read {
+  const data = room(width * height * 4);
   const every = Int32Array.from({ length: height }, (_, row) => row);
   readRows({ source, width, height }, every, (rgba, row) => data.set(rgba, row * width * 4));
   const planes = [{ offset: 0, rowStride: width * 4, pixelStride: 4 }];
@@ -142,6 +156,12 @@ function drawn(
     source: 'RGBA by canvas',
     buffer: { data, layout: 'RGBA_8888', width, height, planes, matrix: null, rotation: 0, mirror: false },
   };
+}
+
+/** For a frame beside the one in `room`. */
+function roomBeside(size: number): Uint8Array<ArrayBuffer> {
+  if (beside.length < size) beside = new Uint8Array(size);
+  return beside.subarray(0, size);
 }
 
 function room(size: number): Uint8Array<ArrayBuffer> {

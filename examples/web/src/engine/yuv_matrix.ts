@@ -1,11 +1,11 @@
-/** Which YUV matrix a camera's frames have: the one that gives the colours which the browser itself draws. */
+/** Which YUV matrix a camera's frames have: the one that gives the colours which the browser itself makes of them. */
 
 import { type CameraBuffer, FrameReader } from '../core/frames.ts';
 import type { Preprocessing } from '../core/preprocessing.ts';
 
 export type MatrixName = NonNullable<CameraBuffer['matrix']>;
 
-/** `matrix` is null when none of them gives what is drawn. Not `sure`: another gives almost the same, as in a grey room. */
+/** `matrix` is null when none of them gives the same. Not `sure`: another gives almost the same, as in a grey room. */
 export interface Verdict {
   readonly matrix: MatrixName | null;
   readonly sure: boolean;
@@ -28,10 +28,10 @@ const SAMPLES: Preprocessing = {
 };
 
 /**
- * Compare a frame's own planes with what the browser draws of it, on 64x64 of its pixels.
+ * Compare a frame's own planes with what the browser makes of them, on 64x64 pixels.
  *
  * @param planes YUV; its own matrix is not looked at.
- * @param drawn the same frame, upright, RGBA.
+ * @param drawn the same frame in RGBA.
  * @param candidates what the matrix may be, the likeliest first.
  */
 export function matrixOf(planes: CameraBuffer, drawn: CameraBuffer, candidates: readonly MatrixName[]): Verdict {

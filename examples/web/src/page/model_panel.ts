@@ -6,7 +6,7 @@ import type { Setting } from '../engine/chooser.ts';
 import { at, element, say } from './dom.ts';
 import { download, forget, type Offered, offered, recall, remember } from './model_store.ts';
 import { probeRows } from './probe_table.ts';
-import { type ModelFile, NAMES, type Scoring } from './scoring.ts';
+import { type ModelFile, NAMES, type Scoring, type State } from './scoring.ts';
 
 const OWN = 'own';
 
@@ -81,7 +81,7 @@ export class ModelPanel {
     const passed = probes.filter(({ problem }) => problem === null).length;
     const verdict = at('model-verdict');
     verdict.dataset['verdict'] = engine !== null ? 'passed' : state.is === 'rejected' ? 'failed' : 'unknown';
-    say(verdict, verdictText(state.is, passed, probes.length, engine === null ? '' : NAMES[engine.backend]));
+    say(verdict, verdictText(state, passed, probes.length, engine === null ? '' : NAMES[engine.backend]));
     at('probes').hidden = probes.length === 0;
     at('probe-rows').replaceChildren(...probeRows(probes));
     const speed = engine === null ? '' : `in use, ${engine.runMs.toFixed(1)} ms a run`;
@@ -178,8 +178,8 @@ function gate(verdict: Verdict | null): string {
   return `Agreement gate: ${verdict.status}${verdict.why ? ` (${verdict.why})` : `, on ${verdict.on}`}.`;
 }
 
-function verdictText(is: string, passed: number, of: number, where: string): string {
-  if (is === 'ready') return `Proven here: ${passed} of ${of} golden probes, on ${where}`;
-  if (is === 'loading') return 'Not yet proven here';
-  return of > 0 ? `Not used: ${of - passed} of ${of} golden probes fail` : 'Not used';
+function verdictText(state: State, passed: number, of: number, where: string): string {
+  if (state.is === 'ready') return `Proven here: ${passed} of ${of} golden probes, on ${where}`;
+  if (state.is === 'loading') return 'Not yet proven here';
+  return `Not used: ${state.why}`; // here too: the banner is out of view for who opened it from here
 }

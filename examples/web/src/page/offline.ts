@@ -19,7 +19,10 @@ export async function startOffline(): Promise<string> {
     });
     offerUpdate(registration);
   } catch (error) {
-    return `the service worker was refused: ${error instanceof Error ? error.message : String(error)}`;
+    const told = error instanceof Error ? error.message : String(error);
+    // Said of a certificate that a person has let pass: enough for the camera, not for a service worker.
+    if (/\bssl\b|certificate/i.test(told)) return "this browser does not trust this page's certificate";
+    return `the service worker was refused: ${told}`;
   }
   if (!crossOriginIsolated && firstTime()) {
     await Promise.race([controlled(), new Promise((resolve) => setTimeout(resolve, PATIENCE))]);

@@ -13,7 +13,7 @@ export interface ModelFile {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-type State =
+export type State =
   | { readonly is: 'loading'; readonly what: string }
   | { readonly is: 'ready' }
   /** `retry`: the model could not be had, and may be had later. */
