@@ -145,13 +145,8 @@ def _renderer_mib(marker: str) -> float:
 def memory(play: Any, film: Path, frames: int) -> dict[str, Any]:
     """Every 200 frames of one session."""
     with page_served() as url, tempfile.TemporaryDirectory() as profile:
-        flags = [
-            *FLAGS,
-            *camera_flags(film),
-            "--enable-blink-features=ForceEagerMeasureMemory",
-        ]  # does not wait for a GC
         context = play.chromium.launch_persistent_context(
-            profile, executable_path=str(CHROMIUM), args=flags, service_workers="block"
+            profile, executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(film)], service_workers="block"
         )
         page = context.new_page()
         page.goto(url)

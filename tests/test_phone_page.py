@@ -193,6 +193,25 @@ def test_the_best_frame_of_the_session_is_kept_at_full_size(open_page: Callable[
     assert float(seen.page.evaluate("document.querySelector('#score').dataset.mean")) <= best + 0.005
 
 
+def test_the_keyboard_reaches_everything_and_everything_has_a_name(open_page: Callable[..., Seen]) -> None:
+    seen = open_page()
+    seen.ready()
+    seen.page.focus("#tab-camera")
+    seen.page.keyboard.press("ArrowRight")
+    assert seen.page.evaluate("document.activeElement.id") == "tab-photographs"
+    assert seen.page.is_visible("#photographs")
+    assert seen.page.is_hidden("#camera")
+    reached = set()
+    for _ in range(20):
+        seen.page.keyboard.press("Tab")
+        reached.add(seen.page.evaluate("document.activeElement.id || document.activeElement.parentElement.id"))
+    assert {"choose", "choose-folder", "model-choice", "model-open", "setting", "details"} <= reached
+    nameless = """[...document.querySelectorAll('button, select, input, video, img, svg[role]')].filter(e =>
+        !e.hidden && !(e.getAttribute('aria-label') || e.labels?.length || e.innerText?.trim() || e.textContent?.trim() ||
+          e.getAttribute('aria-labelledby') || e.hasAttribute('alt'))).map(e => e.outerHTML)"""
+    assert seen.page.evaluate(nameless) == []
+
+
 def test_after_the_first_visit_it_works_without_a_network(browser: Any) -> None:
     with page_served() as url:
         seen = Seen(browser, url, service_workers="allow")

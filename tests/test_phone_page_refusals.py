@@ -230,6 +230,16 @@ def test_a_refused_camera_says_how_to_allow_it(started: Any, served: str) -> Non
     browser.close()
 
 
+def test_over_plain_http_it_says_what_to_type(started: Any, served: str) -> None:
+    rules = "--host-resolver-rules=MAP phone.test 127.0.0.1"  # a name that is not this machine's own: no secure context
+    browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, rules])
+    seen = Seen(browser, served.replace("localhost", "phone.test"))
+    seen.until("document.documentElement.dataset.state === 'insecure'")
+    assert "edge-nima phone" in seen.page.inner_text("#problem-text")
+    assert seen.page.is_disabled("#start")
+    browser.close()
+
+
 def test_a_browser_without_wasm_simd_says_what_to_do(open_page: Callable[..., Seen], served: str) -> None:
     def without_simd(context: Any) -> None:
         context.add_init_script("WebAssembly.validate = () => false")

@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 
 import { brotli } from './vite/brotli.ts';
 import { icons } from './vite/icons.ts';
+import { licences } from './vite/licences.ts';
 import { litert, litertVersion } from './vite/litert.ts';
 import { policy } from './vite/policy.ts';
 import { precache } from './vite/precache.ts';
@@ -31,6 +32,6 @@ export default defineConfig({
       output: { entryFileNames: ({ name }) => (name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js') },
     },
   },
-  plugins: [policy(), icons(path('public/icon.svg')), litert(root, models), precache(page), brotli(page)],
+  plugins: [policy(), icons(path('public/icon.svg')), litert(root, models), licences(root), precache(page), brotli(page)],
   test: { environment: 'node', include: ['tests/**/*.test.ts'] },
 });
