@@ -193,6 +193,13 @@ def test_ones_own_certificate_is_served_under_a_name_that_it_has(folder: Path, t
         )
 
 
+def test_sigterm_ends_it_however_early_it_comes(folder: Path) -> None:
+    for _ in range(4):
+        with started(folder, "--http") as one:
+            code, said, _ = one.end(signal.SIGTERM)
+            assert (code, said) == (0, "")
+
+
 def test_a_port_in_use_is_told_with_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -207,8 +207,8 @@ def test_the_keyboard_reaches_everything_and_everything_has_a_name(open_page: Ca
         reached.add(seen.page.evaluate("document.activeElement.id || document.activeElement.parentElement.id"))
     assert {"choose", "choose-folder", "model-choice", "model-open", "setting", "details"} <= reached
     nameless = """[...document.querySelectorAll('button, select, input, video, img, svg[role]')].filter(e =>
-        !e.hidden && !(e.getAttribute('aria-label') || e.labels?.length || e.innerText?.trim() || e.textContent?.trim() ||
-          e.getAttribute('aria-labelledby') || e.hasAttribute('alt'))).map(e => e.outerHTML)"""
+        !e.hidden && !e.textContent.trim() && !e.labels?.length && !e.hasAttribute('aria-label') &&
+        !e.hasAttribute('aria-labelledby') && !e.hasAttribute('alt')).map(e => e.outerHTML)"""
     assert seen.page.evaluate(nameless) == []
 
 

@@ -83,6 +83,9 @@ def phone(
             page, listening, identity, lambda address, agent: say(f"{printable(address)} is here: {visitor(agent)}")
         )
         label = None if chosen is None else f"{chosen.label}, passed its golden probes"
+        # Before anything is said: whoever reads that it serves may end it at once. uvicorn has handlers of its own
+        # later, and hands the signal on when it is done: without this one the exit code would not be 0.
+        signal.signal(signal.SIGTERM, lambda number, frame: server.stop())
         show(Served(addresses, listening.getsockname()[1], identity, label), qr)
         _serve(server.serve)
 
@@ -132,8 +135,6 @@ def _named_by(identity: Identity, addresses: list[Address]) -> list[Address]:
 
 
 def _serve(serve: Callable[[], None]) -> None:
-    # uvicorn hands the signal on that ended it: SIGTERM would then end the process by itself, not with exit code 0.
-    signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:
         serve()
     except KeyboardInterrupt:
