@@ -221,7 +221,7 @@ def test_an_installation_without_the_page_says_how_to_build_it(
         monkeypatch.setattr("edge_nima.phone.page.FOLDER", nothing)
         code, line = refused(capsys)
         assert code == 2
-        assert "`npm ci && npm run build` in examples/web (Node 20.19 or newer), or install the published wheel" in line
+        assert "`npm ci && npm run build` in examples/web (Node 20.19 or newer) and install again, or install" in line
 
 
 def test_a_missing_package_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

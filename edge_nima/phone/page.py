@@ -77,7 +77,7 @@ def load_page(folder: Path | None = None) -> dict[str, Asset]:
     if not (folder / "index.html").is_file():
         raise RequestError(
             "this installation was made without the page (built from source): build it with `npm ci && npm run build` "
-            "in examples/web (Node 20.19 or newer), or install the published wheel"
+            "in examples/web (Node 20.19 or newer) and install again, or install the published wheel"
         )
     try:
         found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in _files(folder)}
