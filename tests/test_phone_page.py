@@ -14,7 +14,7 @@ from PIL import Image
 from conftest import PHOTOS
 from edge_nima import cli
 from edge_nima.records import read_records
-from edge_nima.scorer import load_model, open_scorer
+from edge_nima.scorer import BUNDLED, load_model, open_scorer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
@@ -191,6 +191,33 @@ def test_the_best_frame_of_the_session_is_kept_at_full_size(open_page: Callable[
     own = open_scorer().score(tmp_path / "best.jpg").mean
     assert own == pytest.approx(best, abs=0.15)
     assert float(seen.page.evaluate("document.querySelector('#score').dataset.mean")) <= best + 0.005
+
+
+def test_the_model_that_the_server_offers_is_the_one_in_use(open_page: Callable[..., Seen]) -> None:
+    with page_served(FLOAT16) as url:
+        seen = open_page(url)
+        seen.ready()
+        assert seen.page.get_attribute("#model", "data-name") == FLOAT16
+
+
+def test_a_model_of_ones_own_is_remembered_until_it_is_forgotten(open_page: Callable[..., Seen]) -> None:
+    seen = open_page()
+    seen.ready()
+    content = BUNDLED.with_name(f"{FLOAT16}.tflite").read_bytes()
+    seen.page.set_input_files("#model-file", {"name": "mine.tflite", "mimeType": "", "buffer": content})
+    seen.until(f"document.querySelector('#model').dataset.name === '{FLOAT16}'")
+    seen.ready()
+    seen.until("document.querySelector('#model-choice').value === 'own'")
+    seen.page.wait_for_timeout(1500)  # it is written beside, and nothing waits for it
+    seen.page.reload()
+    seen.ready()
+    assert seen.page.get_attribute("#model", "data-name") == FLOAT16
+    seen.page.click("#model-forget")
+    seen.until(f"document.querySelector('#model').dataset.name === '{INT8}'")
+    seen.ready()
+    seen.page.reload()
+    seen.ready()
+    assert seen.page.get_attribute("#model", "data-name") == INT8
 
 
 def test_the_keyboard_reaches_everything_and_everything_has_a_name(open_page: Callable[..., Seen]) -> None:
