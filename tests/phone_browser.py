@@ -156,6 +156,20 @@ class Seen:
         return [json.loads(line) for line in self.saved("#export-jsonl").decode().splitlines()]
 
 
+@contextlib.contextmanager
+def pages(browser: Any, served: str) -> Iterator[Callable[..., Seen]]:
+    """What opens a page, of `served` unless another `url` or `browser` is given; all are closed at the end."""
+    opened: list[Seen] = []
+
+    def opener(url: str | None = None, **how: Any) -> Seen:
+        opened.append(Seen(how.pop("browser", browser), url or served, **how))
+        return opened[-1]
+
+    yield opener
+    for seen in opened:
+        seen.context.close()
+
+
 @dataclass(frozen=True)
 class Proof:
     """What the page's proof holds: frames without loss, and what was said of them."""

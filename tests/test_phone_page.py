@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from edge_nima.scorer import BUNDLED, load_model, open_scorer
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
 
-from phone_browser import CHROMIUM, FLAGS, Seen, camera_flags, needs, page_served, proof_of, slideshow  # noqa: E402
+from phone_browser import CHROMIUM, FLAGS, Seen, camera_flags, needs, page_served, pages, proof_of, slideshow  # noqa: E402
 
 pytestmark = needs()
 
@@ -53,15 +54,8 @@ def served() -> Iterator[str]:
 
 @pytest.fixture
 def open_page(browser: Any, served: str) -> Iterator[Callable[..., Seen]]:
-    opened: list[Seen] = []
-
-    def opener(url: str | None = None, **how: Any) -> Seen:
-        opened.append(Seen(how.pop("browser", browser), url or served, **how))
-        return opened[-1]
-
-    yield opener
-    for seen in opened:
-        seen.context.close()
+    with pages(browser, served) as opener:
+        yield opener
 
 
 def nearest_of(film: Path, frame: np.ndarray) -> tuple[float, np.ndarray]:
@@ -218,6 +212,53 @@ def test_a_model_of_ones_own_is_remembered_until_it_is_forgotten(open_page: Call
     seen.page.reload()
     seen.ready()
     assert seen.page.get_attribute("#model", "data-name") == INT8
+
+
+def test_the_other_camera_is_a_button_away(started: Any, served: str) -> None:
+    two = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream=device-count=2"]
+    browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *two])
+    seen = Seen(browser, served)
+    seen.ready()
+    seen.live()
+    first = seen.page.evaluate("document.querySelector('#video').srcObject.getVideoTracks()[0].id")
+    seen.page.click("#turn")
+    track = "document.querySelector('#video').srcObject?.getVideoTracks()[0]"
+    seen.until(f"{track} && {track}.id !== '{first}' && document.querySelector('#live').dataset.view === 'live'")
+    assert seen.page.evaluate("document.querySelector('#video').classList.contains('mirrored')")
+    browser.close()
+
+
+DROP = """([name, content]) => {
+  const given = new DataTransfer();
+  given.items.add(new File([Uint8Array.from(atob(content), c => c.charCodeAt(0))], name));
+  document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: given, bubbles: true, cancelable: true }));
+}"""
+
+
+def test_photographs_and_models_can_be_dropped_anywhere(open_page: Callable[..., Seen]) -> None:
+    seen = open_page()
+    seen.ready()
+    seen.page.evaluate(DROP, ["cat.jpg", base64.b64encode((PHOTOS / "cat.jpg").read_bytes()).decode()])
+    seen.until("document.querySelector('#shots li')?.dataset.name === 'cat.jpg'")
+    assert seen.page.is_visible("#photographs")
+    model = BUNDLED.with_name(f"{FLOAT16}.tflite").read_bytes()
+    seen.page.evaluate(DROP, ["mine.tflite", base64.b64encode(model).decode()])
+    seen.until(f"document.querySelector('#model').dataset.name === '{FLOAT16}'")
+    seen.ready()
+
+
+def test_a_long_queue_can_be_stopped_and_keeps_what_is_scored(open_page: Callable[..., Seen], tmp_path: Path) -> None:
+    for i in range(150):
+        (tmp_path / f"{i:03}.jpg").write_bytes((PHOTOS / "china.jpg").read_bytes())
+    seen = open_page()
+    seen.ready()
+    seen.page.click("#tab-photographs")
+    seen.page.set_input_files("#files", sorted(tmp_path.glob("*.jpg")))
+    seen.until("document.querySelectorAll('#shots li').length > 3")
+    seen.page.click("#cancel")
+    seen.until("document.querySelector('#working').hidden")
+    records = seen.saved("#export-jsonl").decode().splitlines()
+    assert 3 < len(records) < 150
 
 
 def test_the_keyboard_reaches_everything_and_everything_has_a_name(open_page: Callable[..., Seen]) -> None:

@@ -21,7 +21,7 @@ from edge_nima.scorer import BUNDLED, load_model, open_scorer
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
 
-from phone_browser import CHROMIUM, FLAGS, Seen, camera_flags, needs, page_served  # noqa: E402
+from phone_browser import CHROMIUM, FLAGS, Seen, camera_flags, needs, page_served, pages  # noqa: E402
 from phones import with_card  # noqa: E402
 
 pytestmark = needs()
@@ -49,15 +49,8 @@ def served() -> Iterator[str]:
 
 @pytest.fixture
 def open_page(browser: Any, served: str) -> Iterator[Callable[..., Seen]]:
-    opened: list[Seen] = []
-
-    def opener(**how: Any) -> Seen:
-        opened.append(Seen(how.pop("browser", browser), how.pop("url", served), **how))
-        return opened[-1]
-
-    yield opener
-    for seen in opened:
-        seen.context.close()
+    with pages(browser, served) as opener:
+        yield opener
 
 
 # ln 2, by which XNNPACK's exp reduces its argument. With another number in its place the file still compiles and runs,
