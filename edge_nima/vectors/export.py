@@ -68,13 +68,10 @@ def export_vectors(
 
 
 def _refuse(target: Path, overwrite: bool) -> None:
-    if target.is_dir() and not any(target.iterdir()):
-        return
-    if not target.exists():
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     shown = printable(target)
-    ours = (target / "vectors.json").is_file()
-    if not ours:
+    if not (target / "vectors.json").is_file():
         raise RequestError(f"'{shown}' is there and holds no vectors; give a new or an empty folder")
     if not overwrite:
         raise RequestError(f"'{shown}' holds vectors already; add --overwrite, or give another folder")
