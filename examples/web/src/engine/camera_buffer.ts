@@ -40,8 +40,6 @@ export async function readFrame(frame: VideoFrame | ImageBitmap): Promise<Read> 
 
 /** The frame's own planes; null when the browser hides them, or it is not known what their values mean. */
 async function planesOf(frame: VideoFrame): Promise<Read | null> {
-  const { format } = frame;
-  if (format === null) return null;
   const direct = await copied(frame, room);
   if (direct === null || direct.buffer.layout !== 'YUV_420_888') return direct;
   const matrix = await matrixFor(frame, direct.buffer);
