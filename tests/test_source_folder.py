@@ -155,7 +155,8 @@ def test_one_written_anew_under_the_same_name_is_new(inbox: Path) -> None:
 def test_a_file_removed_before_its_turn_is_forgotten(inbox: Path) -> None:
     source = opened(inbox)
     (inbox / "a.jpg").write_bytes(WHOLE)
-    source._look()
+    while not source._looked():
+        pass
     assert list(source._waiting) == ["a.jpg"]
     (inbox / "a.jpg").unlink()
     assert next_name(source, 0.8) is None
@@ -214,6 +215,40 @@ def test_more_photographs_than_are_remembered_all_come_once(inbox: Path, monkeyp
         assert len(source._waiting) <= 7
     assert names == [f"{number:02}.jpg" for number in range(60)]
     assert next_name(source, 0.6) is None
+
+
+def test_a_look_that_takes_long_does_not_keep_read_from_answering(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(40):
+        (inbox / f"{number}.jpg").touch()
+    source = opened(inbox)
+
+    def slow(name: str, status: os.stat_result) -> int:
+        time.sleep(0.04)  # a slow disk: 1.6 s a look
+        return mark(name, status)
+
+    mark = module._mark
+    monkeypatch.setattr(module, "_mark", slow)
+    monkeypatch.setattr(module, "_SLICE", 2)
+    monkeypatch.setattr(module, "_REST", 1)
+    (inbox / "new.jpg").write_bytes(WHOLE)
+    began = time.monotonic()
+    assert next_name(source, 20) == "new.jpg"
+    assert time.monotonic() - began > 2  # two looks, each over many calls of `read`
+
+
+def test_closed_in_the_middle_of_a_look_it_begins_anew(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = opened(inbox)
+    (inbox / "a.jpg").write_bytes(WHOLE)
+    (inbox / "b.jpg").write_bytes(WHOLE)
+    monkeypatch.setattr(module, "_SLICE", 1)
+    assert not source._looked()
+    source.close()
+    with pytest.raises(SourceError, match="is not open"):
+        source.read()
+    source.open()
+    assert sorted(seen.looks for seen in source._waiting.values()) == [1, 1]
+    assert {next_name(source), next_name(source)} == {"a.jpg", "b.jpg"}
+    assert next_name(source, 0.8) is None
 
 
 @pytest.mark.slow

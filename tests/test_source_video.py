@@ -210,7 +210,7 @@ def test_a_film_whose_clock_begins_late_begins_at_once(tmp_path: Path) -> None:
     source.open()
     began = time.monotonic()
     assert source.read() is not None
-    assert time.monotonic() - began < 0.3
+    assert time.monotonic() - began < 1.0  # of the 1.4
     source.close()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from array import array
 from bisect import bisect_left
-from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from heapq import nsmallest
 from time import monotonic, sleep
@@ -24,6 +25,8 @@ _REST = 10.0
 _QUIET_S = 0.5
 _PATIENCE_S = 4.0
 """So long a truncated photograph may still be growing; after that it is damaged."""
+_SLICE = 500
+"""Files looked at in one go: a folder of 100,000s must not keep `read` from answering in time."""
 _MOST_WAITING = 5_000
 """Photographs remembered by name before their turn; the rest is met again in a later look."""
 
@@ -69,6 +72,9 @@ class FolderSource:
         """Marks of those given since the last look."""
         self._met = 0
         self._ready: list[str] = []
+        self._look: Generator[None] | None = None
+        """The look under way; while there is one, nothing is ready."""
+        self._look_took = 0.0
         self._next_look = 0.0
         self._opened = False
 
@@ -83,7 +89,8 @@ class FolderSource:
             what = "is no folder" if os.path.exists(self._folder) else f"does not exist; mkdir -p '{shown}' makes it"
             raise SourceError(f"the folder '{shown}' {what}")
         self._opened = True
-        self._look()
+        while not self._looked():
+            pass
         self._all_known = False
 
     def read(self) -> Frame | None:
@@ -103,10 +110,10 @@ class FolderSource:
                 if frame is not None:
                     return frame
             now = monotonic()
-            if now >= self._next_look:
-                self._look()
-            elif now >= until:
+            if now >= until:
                 raise NothingYet
+            if now >= self._next_look:
+                self._looked()
             else:
                 sleep(min(self._next_look, until) - now)
 
@@ -130,15 +137,34 @@ class FolderSource:
         self._fresh.add(seen.mark)
         return Frame(rgb, printable(path), taken_at)
 
-    def _look(self) -> None:
-        """One look at all files: what is new, what has settled since the last look, and what is gone."""
-        started = monotonic()
+    def _looked(self) -> bool:
+        """Go on with the look under way, or begin one; whether it has come to its end."""
+        began = monotonic()
+        if self._look is None:
+            self._look, self._look_took = self._all_files(began), 0.0
+        try:
+            next(self._look)
+        except StopIteration:
+            self._look = None
+        except SourceError:
+            self._look = None
+            raise
+        now = monotonic()
+        self._look_took += now - began
+        if self._look is None:
+            self._next_look = now + max(_LOOK_EVERY_S, self._look_took * _REST)
+        return self._look is None
+
+    def _all_files(self, started: float) -> Generator[None]:
+        """One look at all files, in slices: what is new, what has settled since the last look, and what is gone."""
         still = array("Q")
         arrived: list[tuple[int, str, int]] = []
         waiting: dict[str, _Seen] = {}
         try:
             with os.scandir(self._folder) as entries:
-                for entry in entries:
+                for number, entry in enumerate(entries, 1):
+                    if number % _SLICE == 0:
+                        yield
                     if not _may_be_one(entry.name):
                         continue
                     try:
@@ -150,8 +176,7 @@ class FolderSource:
                     if self._is_known(mark):
                         still.append(mark)
                     elif seen is not None and seen.mark == mark:
-                        seen.looks += 1
-                        waiting[entry.name] = seen
+                        waiting[entry.name] = replace(seen, looks=seen.looks + 1)
                     elif status.st_size:
                         arrived.append((status.st_mtime_ns, entry.name, mark))
                         if len(arrived) > 2 * _MOST_WAITING:
@@ -167,7 +192,6 @@ class FolderSource:
         self._fresh.clear()
         settled = [(seen.met, name) for name, seen in waiting.items() if seen.looks > 1]
         self._ready = [name for _, name in sorted(settled, reverse=True)]
-        self._next_look = monotonic() + max(_LOOK_EVERY_S, (monotonic() - started) * _REST)
 
     def _is_known(self, mark: int) -> bool:
         at = bisect_left(self._known, mark)
@@ -177,6 +201,9 @@ class FolderSource:
         """Stop looking; what was given is remembered for the next `open`."""
         self._opened = False
         self._ready.clear()
+        if self._look is not None:
+            self._look.close()
+            self._look = None
 
 
 def _mark(name: str, status: os.stat_result) -> int:
