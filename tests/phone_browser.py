@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import threading
 import zipfile
@@ -154,6 +155,14 @@ class Seen:
         self.page.set_input_files("#files", files)
         self.until("!document.querySelector('#results').hidden && document.querySelector('#working').hidden", seconds)
         return [json.loads(line) for line in self.saved("#export-jsonl").decode().splitlines()]
+
+
+def kill_camera_process(browser: Any) -> None:
+    """What an unplugged camera, or one whose driver has crashed, looks like to a page."""
+    control = browser.new_browser_cdp_session()
+    mine = [process["id"] for process in control.send("SystemInfo.getProcessInfo")["processInfo"]]
+    (camera,) = [pid for pid in mine if b"video_capture" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(camera, signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,18 @@ from edge_nima.scorer import BUNDLED, load_model, open_scorer
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
 
-from phone_browser import CHROMIUM, FLAGS, Seen, camera_flags, needs, page_served, pages, proof_of, slideshow  # noqa: E402
+from phone_browser import (  # noqa: E402
+    CHROMIUM,
+    FLAGS,
+    Seen,
+    camera_flags,
+    kill_camera_process,
+    needs,
+    page_served,
+    pages,
+    proof_of,
+    slideshow,
+)
 
 pytestmark = needs()
 
@@ -228,6 +239,20 @@ def test_the_other_camera_is_a_button_away(started: Any, served: str) -> None:
     browser.close()
 
 
+def test_a_camera_that_is_lost_says_so_and_starts_again(started: Any, served: str, film: Path) -> None:
+    # A browser of its own: its process that holds the camera is killed, as an unplugged camera or a crash ends it.
+    browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(film)])
+    seen = Seen(browser, served)
+    seen.ready()
+    seen.live()
+    kill_camera_process(browser)
+    seen.until("document.querySelector('#live').dataset.problem === 'lost'")
+    assert "was lost: unplugged, or taken by another app" in seen.page.inner_text("#why")
+    assert seen.page.is_hidden("#score")
+    seen.live()
+    browser.close()
+
+
 DROP = """([name, content]) => {
   const given = new DataTransfer();
   given.items.add(new File([Uint8Array.from(atob(content), c => c.charCodeAt(0))], name));
@@ -245,6 +270,30 @@ def test_photographs_and_models_can_be_dropped_anywhere(open_page: Callable[...,
     seen.page.evaluate(DROP, ["mine.tflite", base64.b64encode(model).decode()])
     seen.until(f"document.querySelector('#model').dataset.name === '{FLOAT16}'")
     seen.ready()
+
+
+def test_a_dropped_folder_is_scored_with_all_below_it(open_page: Callable[..., Seen], tmp_path: Path) -> None:
+    album = tmp_path / "Müller & Söhne"
+    (album / "1" / "more").mkdir(parents=True)
+    photograph = (PHOTOS / "cat.jpg").read_bytes()
+    names = [f"{album.name}/first.jpg", f"{album.name}/1/second.JPG", f"{album.name}/1/more/third.jpg"]
+    names += [f"{album.name}/1/{i:03}.jpg" for i in range(120)]  # a browser lists a hundred at a time
+    for name in names:
+        (tmp_path / name).write_bytes(photograph)
+    (album / "1" / "notes.txt").write_text("no photograph", encoding="utf-8")
+    seen = open_page()
+    seen.ready()
+    control = seen.context.new_cdp_session(seen.page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": [str(album)], "dragOperationsMask": 1}
+        control.send("Input.dispatchDragEvent", {"type": kind, "x": 180, "y": 400, "data": data})
+        if kind == "dragOver":
+            seen.until("!document.querySelector('#target').hidden")
+    seen.until("!document.querySelector('#results').hidden && document.querySelector('#working').hidden", 120)
+    assert seen.page.is_hidden("#target")
+    records = [json.loads(line) for line in seen.saved("#export-jsonl").decode().splitlines()]
+    assert sorted(record["name"] for record in records) == sorted(names)
+    assert {record["error"] for record in records} == {None}
 
 
 def test_a_long_queue_can_be_stopped_and_keeps_what_is_scored(open_page: Callable[..., Seen], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from axe import broken, needs_axe
 from edge_nima.watch.events import State
 from edge_nima.web import Options, WebServer
 from watched import TOKEN, Folder, Watched, served
@@ -306,3 +307,19 @@ def test_signing_in_with_the_form_and_with_the_address_and_out_again(open_page: 
         seen.page.goto(f"data:text/html,<a href='{watched.server.url}'>look</a>")
         seen.page.click("a")
         seen.until("document.querySelector('#live') && " + LIVE)
+
+
+@needs_axe
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_live_lost_and_logging_in_break_no_rule_of_accessibility(open_page: Any, folder: Folder, look: str) -> None:
+    with served(gallery=folder) as watched:
+        seen = open_page(watched, color_scheme=look, viewport=PHONE)
+        with watched.running():
+            seen.until(LIVE)
+            assert broken(seen.page) == []
+    seen.until(f"{VIEW} !== 'live'", 20)
+    assert broken(seen.page) == []
+    with served(Options(port=0, token=TOKEN), gallery=folder) as watched:
+        seen = open_page(watched, color_scheme=look, viewport=PHONE)
+        seen.page.wait_for_url("**/login")
+        assert broken(seen.page) == []

@@ -1,0 +1,86 @@
+"""Whether people who do not see well, or do not point, can use the page: axe's rules in every state it can be in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from axe import broken, needs_axe
+from conftest import PHOTOS
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
+
+from phone_browser import (  # noqa: E402
+    CHROMIUM,
+    DESKTOP,
+    FLAGS,
+    PHONE,
+    Seen,
+    camera_flags,
+    needs,
+    page_served,
+    pages,
+    slideshow,
+)
+
+pytestmark = [*needs(), needs_axe]
+
+
+@pytest.fixture(scope="module")
+def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Seen]]:
+    film = slideshow(tmp_path_factory.mktemp("film") / "film.y4m", 640, 480)
+    with playwright.sync_playwright() as started, page_served() as url:
+        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(film)])
+        with pages(browser, url) as opener:
+            yield opener
+        browser.close()
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_no_state_of_the_page_breaks_a_rule(
+    open_page: Callable[..., Seen], look: str, size: dict[str, int], tmp_path: Path
+) -> None:
+    seen = open_page(color_scheme=look, viewport=size)
+    seen.ready()
+    found = {"off": broken(seen.page)}
+    seen.page.click("#details summary")
+    found["details"] = broken(seen.page)
+    seen.live()
+    seen.until("!document.querySelector('#best').hidden")
+    found["live"] = broken(seen.page)
+    seen.page.click("#pause")
+    found["paused"] = broken(seen.page)
+    (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
+    seen.photographs([*sorted(PHOTOS.glob("*.jpg")), tmp_path / "cut.jpg"])
+    seen.page.click("#failures summary")
+    found["photographs"] = broken(seen.page)
+    seen.page.evaluate("document.querySelector('#target').hidden = false")
+    found["dragging"] = broken(seen.page)
+    seen.page.evaluate("document.querySelector('#target').hidden = true")
+    seen.page.set_input_files("#model-file", {"name": "no.tflite", "mimeType": "", "buffer": b"no model"})
+    seen.rejected()
+    found["rejected"] = broken(seen.page)
+    assert {state: rules for state, rules in found.items() if rules} == {}
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_a_page_without_a_camera_breaks_no_rule(open_page: Callable[..., Seen], look: str) -> None:
+    seen = open_page(color_scheme=look)
+    seen.ready()
+    seen.page.evaluate(
+        "() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotFoundError')); }"
+    )
+    seen.page.click("#start")
+    seen.until("document.querySelector('#live').dataset.problem === 'none'")
+    assert broken(seen.page) == []
+
+
+def test_a_rule_that_is_broken_is_found(open_page: Callable[..., Seen]) -> None:
+    seen = open_page()
+    seen.ready()
+    seen.page.evaluate("document.documentElement.style.setProperty('--soft', '#b9c0ca')")
+    assert any(rule.startswith("color-contrast: ") for rule in broken(seen.page))
