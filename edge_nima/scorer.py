@@ -61,7 +61,8 @@ def load_model(model: str | os.PathLike[str] | None = None, card: str | os.PathL
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
-        raise ModelError(f"cannot open the model '{shown}': {reason(error)}") from error
+        known = "; names that need no file: edge-nima models list" if isinstance(error, FileNotFoundError) else ""
+        raise ModelError(f"cannot open the model '{shown}': {reason(error)}{known}") from error
     if content[4:8] != b"TFL3":
         raise ModelError(f"'{shown}' is not a .tflite: the file does not have its signature TFL3")
     try:

@@ -13,13 +13,14 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import chromium
+from chromium import PHONE, needs_chromium
 from conftest import PHOTOS
 from edge_nima.phone.offer import with_model
 from edge_nima.phone.page import FOLDER, Asset, Page, load_page
@@ -27,19 +28,12 @@ from edge_nima.phone.server import PhoneServer
 from edge_nima.scorer import load_model
 from edge_nima.web.listening import listen
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
-
 
 def needs() -> list[pytest.MarkDecorator]:
     """Marks of a test module: slow, and skipped with a reason where something is absent."""
     return [
         pytest.mark.slow,
-        pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (or CHROMIUM=PATH)"),
+        needs_chromium,
         pytest.mark.skipif(
             not (FOLDER / "index.html").is_file(), reason="needs the page: npm ci && npm run build in examples/web"
         ),
@@ -89,41 +83,18 @@ def page_served(model: str | None = None, change: Callable[[Page], dict[str, Ass
         assert not thread.is_alive(), "the server did not stop"
 
 
-class Seen:
-    """An open page, with everything it said and asked for."""
+class Seen(chromium.Seen):
+    """The page, open as on a phone."""
 
     def __init__(self, browser: Any, url: str, **how: Any) -> None:
-        self.url = url
-        how = {"viewport": PHONE, "service_workers": "block", "accept_downloads": True, **how}
-        route = how.pop("route", None)
-        self.context = browser.new_context(**how)
-        self.page = self.context.new_page()
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
-        self.context.on("request", lambda request: self.asked.append(request.url))
-        if route is not None:
-            route(self.context)
-        self.page.goto(url)
+        super().__init__(
+            browser, url, **{"viewport": PHONE, "service_workers": "block", "accept_downloads": True, **how}
+        )
 
     @property
     def elsewhere(self) -> list[str]:
         """Addresses of other hosts that were asked for anything."""
         return [url for url in self.asked if not url.startswith((self.url, f"blob:{self.url}", "data:"))]
-
-    def until(self, expression: str, seconds: float = 20) -> Any:
-        """Wait for a JavaScript expression to be true, and return what it is."""
-        due = monotonic() + seconds
-        while not (value := self.page.evaluate(expression)):
-            assert monotonic() < due, f"not within {seconds} s: {expression}; {self.state}; {self.said[-8:]}"
-            sleep(0.05)
-        return value
-
-    @property
-    def state(self) -> str:
-        """The page's state and what it says is wrong."""
-        return str(self.page.evaluate("document.documentElement.dataset.state + ': ' + document.body.innerText"))[:600]
 
     def ready(self, seconds: float = 60) -> str:
         """Wait for a model that has passed its probes; the backend that runs it."""

@@ -8,23 +8,13 @@ from pathlib import Path
 import pytest
 
 from axe import broken, needs_axe
+from chromium import CHROMIUM, DESKTOP, FLAGS, PHONE
 from conftest import PHOTOS
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
 
-from phone_browser import (  # noqa: E402
-    CHROMIUM,
-    DESKTOP,
-    FLAGS,
-    PHONE,
-    Seen,
-    camera_flags,
-    needs,
-    page_served,
-    pages,
-    slideshow,
-)
+from phone_browser import Seen, camera_flags, needs, page_served, pages, slideshow  # noqa: E402
 
 pytestmark = [*needs(), needs_axe]
 

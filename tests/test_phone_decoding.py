@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from chromium import CHROMIUM, FLAGS, needs_chromium
 from conftest import ROOT
 from edge_nima.scorer import load_model
 from edge_nima.vectors import export_vectors
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-from phone_browser import CHROMIUM, FLAGS  # noqa: E402
 
 WEB = ROOT / "examples" / "web"
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (or CHROMIUM=PATH)"),
+    needs_chromium,
     pytest.mark.skipif(
         not (WEB / "node_modules").is_dir() or shutil.which("node") is None, reason="needs npm ci in examples/web"
     ),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chromium import CHROMIUM, FLAGS
 from conftest import PHOTOS
 from edge_nima import cli
 from edge_nima.records import read_records
@@ -21,8 +22,6 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright
 pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
 
 from phone_browser import (  # noqa: E402
-    CHROMIUM,
-    FLAGS,
     Seen,
     camera_flags,
     kill_camera_process,
@@ -329,12 +328,15 @@ def test_the_keyboard_reaches_everything_and_everything_has_a_name(open_page: Ca
     assert seen.page.evaluate(nameless) == []
 
 
-def test_after_the_first_visit_it_works_without_a_network(browser: Any) -> None:
+def test_after_the_first_visit_it_can_be_installed_and_works_without_a_network(browser: Any) -> None:
     with page_served() as url:
         seen = Seen(browser, url, service_workers="allow")
         seen.ready()
         seen.until("document.documentElement.dataset.offline === 'ready'", 60)
         before = seen.photographs([PHOTOS / "cat.jpg"])
+        told = seen.context.new_cdp_session(seen.page).send("Page.getInstallabilityErrors")["installabilityErrors"]
+        # Playwright's contexts are incognito, where Chromium installs nothing; the page itself lacks nothing.
+        assert {error["errorId"] for error in told} == {"in-incognito"}
     # The server is gone, not only the network.
     seen.page.goto(url)
     backend = seen.ready()

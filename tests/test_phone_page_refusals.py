@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chromium import CHROMIUM, FLAGS
 from conftest import PHOTOS
 from edge_nima.card import CARD_FILE
 from edge_nima.phone.page import Asset, Page
@@ -21,7 +22,7 @@ from edge_nima.scorer import BUNDLED, load_model, open_scorer
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
 
-from phone_browser import CHROMIUM, FLAGS, Seen, camera_flags, needs, page_served, pages  # noqa: E402
+from phone_browser import Seen, camera_flags, needs, page_served, pages  # noqa: E402
 from phones import with_card  # noqa: E402
 
 pytestmark = needs()

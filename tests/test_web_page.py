@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
 import pytest
 
 from axe import broken, needs_axe
+from chromium import CHROMIUM, DESKTOP, FLAGS, PHONE, Seen, needs_chromium
 from edge_nima.watch.events import State
 from edge_nima.web import Options, WebServer
 from watched import TOKEN, Folder, Watched, served
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (or CHROMIUM=PATH)"),
-]
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 @pytest.fixture(scope="module")
@@ -47,44 +38,12 @@ def folder(tmp_path: Path) -> Folder:
     return gallery
 
 
-class Seen:
-    """An open page, with everything it said and asked for."""
-
-    def __init__(self, browser: Any, url: str, **how: Any) -> None:
-        self.context = browser.new_context(**{"viewport": DESKTOP, **how})
-        self.page = self.context.new_page()
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(url)
-
-    def until(self, expression: str, seconds: float = 8) -> None:
-        # Not Playwright's own waiting: it evaluates in the page, which the page's policy forbids.
-        due = monotonic() + seconds
-        while not self._holds(expression):
-            assert monotonic() < due, f"not within {seconds} s: {expression}; {self.said}"
-            sleep(0.05)
-
-    def _holds(self, expression: str) -> bool:
-        try:
-            return bool(self.page.evaluate(expression))
-        except playwright.Error as error:
-            if "navigation" not in str(error):
-                raise
-            return False  # on its way to the next page
-
-    def text(self, selector: str) -> str:
-        return str(self.page.inner_text(selector))
-
-
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Any]:
     opened: list[Seen] = []
 
     def opener(watched: Watched, **how: Any) -> Seen:
-        opened.append(Seen(browser, watched.server.url, **how))
+        opened.append(Seen(browser, watched.server.url, **{"viewport": DESKTOP, **how}))
         return opened[-1]
 
     yield opener

@@ -174,11 +174,12 @@ def test_a_change_of_state_is_told_at_once(watched: Watched) -> None:
         events = Events(stream)
         events.next("status")
         began = monotonic()
-        watched.change(State.lost, "no frames")
-        while (status := events.next("status"))["state"] != "lost":
-            pass
-        assert status["problem"] == "no frames"
-        assert monotonic() - began < 0.8
+        for state in (State.lost, State.watching) * 3:
+            watched.change(state, "no frames" if state is State.lost else None)
+            while (status := events.next("status"))["state"] != state:
+                pass
+            assert status["problem"] == ("no frames" if state is State.lost else None)
+        assert monotonic() - began < 3  # told once a second alone, it takes more than 5
 
 
 def test_photographs_are_listed_shown_small_downloaded_and_deleted(watched: Watched, folder: Folder) -> None:

@@ -140,20 +140,17 @@ class FolderSource:
     def _looked(self) -> bool:
         """Go on with the look under way, or begin one; whether it has come to its end."""
         began = monotonic()
-        if self._look is None:
-            self._look, self._look_took = self._all_files(began), 0.0
-        try:
-            next(self._look)
-        except StopIteration:
-            self._look = None
-        except SourceError:
-            self._look = None
-            raise
+        look, self._look = self._look, None  # one that fails is over
+        if look is None:
+            look, self._look_took = self._all_files(began), 0.0
+        ended = next(look, True) is True
         now = monotonic()
         self._look_took += now - began
-        if self._look is None:
+        if ended:
             self._next_look = now + max(_LOOK_EVERY_S, self._look_took * _REST)
-        return self._look is None
+        else:
+            self._look = look
+        return ended
 
     def _all_files(self, started: float) -> Generator[None]:
         """One look at all files, in slices: what is new, what has settled since the last look, and what is gone."""
