@@ -255,7 +255,7 @@ def test_a_model_that_fails_its_probes_is_offered_to_no_phone(
         (["--port", "65536"], "Invalid value for '--port': 65536 is not in the range 0<=x<=65535."),
         (["--bind", "203.0.113.77"], "this machine has no address 203.0.113.77; ip address shows which"),
         (["--bind", "no such host"], "cannot serve the page at 'no such host': "),
-        (["--model", "nowhere.tflite"], "cannot open the model 'nowhere.tflite': No such file or directory; names that"),
+        (["--model", "nowhere.tflite"], "cannot open the model 'nowhere.tflite': No such file or directory; names"),
         (["--model", "idealo-mobilenet-aesthetic"], "idealo-mobilenet-aesthetic is a checkpoint, not a .tflite"),
         (["--model", "plain.tflite"], "'plain.tflite' carries no card, and a phone takes it from inside the .tflite"),
     ],
