@@ -11,13 +11,15 @@ import io
 import os
 import stat
 import threading
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from edge_nima.errors import CardError, PictureError, reason
 from edge_nima.jpeg import ends_early
@@ -39,6 +41,10 @@ FILTERS = {
 
 FITS = ("stretch", "crop")
 
+DCT_MARGIN = 3
+"""JPEGs may be decoded at a DCT scale of 1/2, 1/4 or 1/8 that keeps at least this many times `longest_edge`."""
+
+_LARGEST_EDGE = 65535
 _LARGEST_FACTOR = 1e9
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -56,7 +62,9 @@ _UPRIGHT = {
 class Preprocessing:
     """How a model wants its pixels: the part of a card that decides the score most.
 
-    `fit` "stretch" ignores the aspect ratio; "crop" takes the largest centred part of the model's aspect ratio.
+    With a `longest_edge`, a picture whose longest edge is above it is reduced first, whole and in proportion, by
+    `longest_edge_filter`; `reduced_size` defines to which size. Smaller pictures stay as they are.
+    Then `fit` "stretch" ignores the aspect ratio; "crop" takes the largest centred part of the model's aspect ratio.
     A pixel p in 0..255 becomes `p * scale + offset`, inside the graph when `scaling` is "graph" (the model takes
     uint8) and on this side of it when "host" (the model takes float32).
     """
@@ -70,6 +78,8 @@ class Preprocessing:
     scale: float = 1 / 127.5
     offset: float = -1.0
     scaling: str = "graph"
+    longest_edge: int | None = None
+    longest_edge_filter: str = "lanczos"
 
     def __post_init__(self) -> None:
         possible: dict[str, tuple[Any, ...]] = {
@@ -78,6 +88,7 @@ class Preprocessing:
             "antialias": (self.filter != "nearest",),
             "channel_order": ("RGB", "BGR"),
             "scaling": ("graph", "host"),
+            "longest_edge_filter": tuple(filter for filter in FILTERS if filter != "nearest"),
         }
         for field, allowed in possible.items():
             given = getattr(self, field)
@@ -89,6 +100,10 @@ class Preprocessing:
             value = getattr(self, side)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 4096:
                 raise CardError(f"preprocessing {side} is {_short(value)}; possible: a whole number from 1 to 4096")
+        edge = self.longest_edge
+        if edge is not None and (isinstance(edge, bool) or not isinstance(edge, int) or not 1 <= edge <= _LARGEST_EDGE):
+            possible_edges = f"null, a whole number from 1 to {_LARGEST_EDGE}"
+            raise CardError(f"preprocessing longest_edge is {_short(edge)}; possible: {possible_edges}")
         for factor in ("scale", "offset"):
             value = getattr(self, factor)
             number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -96,13 +111,50 @@ class Preprocessing:
                 other = " other than 0" if factor == "scale" else ""
                 raise CardError(f"preprocessing {factor} is {_short(value)}; possible: a finite number{other}")
 
-    def stated(
-        self, filter: str | None = None, fit: str | None = None, input_range: tuple[float, float] | None = None
-    ) -> Preprocessing:
-        """The same with what somebody states of it: the filter, the fit, what pixel values 0 and 255 became.
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Preprocessing:
+        """Read what `to_json` gives; without `longest_edge`, or with null, there is no such step.
 
         Raises:
-            CardError: there is no such filter or fit.
+            CardError: a part is missing, unknown or impossible. Nothing is guessed: each moves the score by more than
+                quantisation does.
+        """
+        later = ("longest_edge", "longest_edge_filter")
+        given = {key: value for key, value in raw.items() if key not in later or value is not None}
+        names = {item.name for item in fields(cls)}
+        needed = names if "longest_edge" in given else names.difference(later)
+        unknown, missing = sorted(set(given) - names), sorted(needed - set(given))
+        if unknown or missing:
+            told = "; ".join(
+                f"{what} {', '.join(keys)}" for what, keys in (("missing", missing), ("unknown", unknown)) if keys
+            )
+            raise CardError(f"preprocessing is not as it must be: {repr(told)[1:-1]:.200}")
+        return cls(**given)
+
+    def to_json(self) -> dict[str, Any]:
+        """As cards and run folders hold it; what concerns `longest_edge` only where there is one (format 2)."""
+        given = asdict(self)
+        if self.longest_edge is None:
+            del given["longest_edge"], given["longest_edge_filter"]
+        return given
+
+    def with_overrides(
+        self,
+        filter: str | None = None,
+        fit: str | None = None,
+        input_range: tuple[float, float] | None = None,
+        longest_edge: int | None = None,
+    ) -> Preprocessing:
+        """The same with what somebody states of it.
+
+        Args:
+            filter: resampling to the input's size; with its own antialiasing.
+            fit: "stretch" or "crop".
+            input_range: what pixel values 0 and 255 became.
+            longest_edge: pixels; 0 for no such step.
+
+        Raises:
+            CardError: there is no such filter, fit or longest edge.
         """
         how = self
         if filter is not None:
@@ -112,14 +164,35 @@ class Preprocessing:
         if input_range is not None:
             low, high = input_range
             how = replace(how, scale=(high - low) / 255, offset=low)
+        if longest_edge is not None:
+            how = replace(how, longest_edge=longest_edge or None)
         return how
+
+    def reduced_size(self, width: int, height: int) -> tuple[int, int]:
+        """Size of an upright picture after the step `longest_edge`: width, height.
+
+        A picture up to `longest_edge` stays as it is. Of a larger one the longest edge becomes exactly that, the other
+        side * longest_edge / longest, rounded half to even, at least 1.
+        """
+        longest = max(width, height)
+        if self.longest_edge is None or longest <= self.longest_edge:
+            return width, height
+        edge = self.longest_edge
+        return max(1, round(width * edge / longest)), max(1, round(height * edge / longest))
 
     def describe(self) -> str:
         """One line for a person."""
         smooth = "antialiased" if self.antialias else "no antialias"
         where = "inside the graph" if self.scaling == "graph" else "by the caller"
+        first = ""
+        if self.longest_edge is not None:
+            first = (
+                f"longest edge at most {self.longest_edge} by Pillow {self.longest_edge_filter.upper()} "
+                f"(JPEG at any DCT scale of {DCT_MARGIN * self.longest_edge} or more), then "
+            )
         return (
-            f"{self.width}x{self.height}, {self.fit}, Pillow {self.filter.upper()} ({smooth}), {self.channel_order}, "
+            f"{first}{self.width}x{self.height}, {self.fit}, Pillow {self.filter.upper()} ({smooth}), "
+            f"{self.channel_order}, "
             f"p * {self.scale:.6g} {'-' if self.offset < 0 else '+'} {abs(self.offset):g} {where}"
         )
 
@@ -157,14 +230,19 @@ def read_input(
     how: Preprocessing,
     *,
     max_megapixels: float = MAX_MEGAPIXELS,
+    exact: bool = False,
     out: Pixels | None = None,
 ) -> Pixels:
     """Decode a photograph straight to the model's size: `to_input(read_rgb(source), how)` without the copies between.
+
+    Where `how` has a `longest_edge`, a JPEG of at least 2 * DCT_MARGIN times that is decoded at the smallest of
+    libjpeg's scales 1/2, 1/4 and 1/8 that keeps DCT_MARGIN times it: faster, and another input by a few levels.
 
     Args:
         source: a path, or the bytes of an encoded picture.
         how: the card's specification.
         max_megapixels: refuse larger pictures, in millions of pixels.
+        exact: decode every JPEG in full.
         out: where to write, uint8, shape (how.height, how.width, 3); made when None.
 
     Returns:
@@ -173,7 +251,8 @@ def read_input(
     Raises:
         PictureError: as `read_rgb`.
     """
-    return _finish(_resize(_open_rgb(source, max_megapixels), how), how, out)
+    least = 0 if exact or how.longest_edge is None else DCT_MARGIN * how.longest_edge
+    return _finish(_resize(_open_rgb(source, max_megapixels, least), how), how, out)
 
 
 def check_rgb(rgb: NDArray[Any]) -> Pixels:
@@ -204,15 +283,33 @@ def to_input(rgb: Pixels, how: Preprocessing, out: Pixels | None = None) -> Pixe
     Returns:
         `out`, still 0..255 and unscaled, in `how.channel_order`.
     """
-    if how.filter == "nearest":
+    height, width = rgb.shape[:2]
+    if how.filter == "nearest" and how.reduced_size(width, height) == (width, height):
         # Pillow's NEAREST takes the pixel under each output centre; picking them does the same without two copies
         # of a camera frame (a test holds the two equal).
-        return _finish(_pick(rgb, _where(rgb.shape[1], rgb.shape[0], how), how), how, out)
+        return _finish(_pick(rgb, _where(width, height, how), how), how, out)
     return _finish(_resize(Image.fromarray(np.ascontiguousarray(rgb)), how), how, out)
 
 
 def _resize(image: Image.Image, how: Preprocessing) -> Pixels:
-    return np.asarray(image.resize((how.width, how.height), FILTERS[how.filter], box=_box(*image.size, how)))
+    whole = (0.0, 0.0, float(image.width), float(image.height))
+    image = _resample(image, how.reduced_size(*image.size), how.longest_edge_filter, whole)
+    return np.asarray(_resample(image, (how.width, how.height), how.filter, _box(*image.size, how)))
+
+
+def _resample(
+    image: Image.Image, size: tuple[int, int], filter: str, box: tuple[float, float, float, float]
+) -> Image.Image:
+    """Pillow's resize, with the order of its two passes as Pillow 13 has it (its pull request 9549) in any version.
+
+    The order shows in the last bit or two: between the passes samples are rounded to 8 bits.
+    """
+    way, (width, height), (left, top, right, bottom) = FILTERS[filter], size, box
+    down_first = image.height > height and image.height - height > 2 * (image.width - width)
+    if down_first and filter != "nearest":
+        down = image.resize((image.width, height), way, box=(0, top, image.width, bottom))
+        return down.resize(size, way, box=(left, 0, right, height))
+    return image.resize(size, way, box=box)
 
 
 def _finish(picked: Pixels, how: Preprocessing, out: Pixels | None) -> Pixels:
@@ -272,11 +369,12 @@ def _centres(start: float, stop: float, count: int) -> NDArray[np.intp]:
     return indices
 
 
-def _open_rgb(source: str | os.PathLike[str] | bytes, max_megapixels: float) -> Image.Image:
+def _open_rgb(source: str | os.PathLike[str] | bytes, max_megapixels: float, least_edge: int = 0) -> Image.Image:
+    """Upright, mode RGB; a JPEG at a DCT scale that keeps `least_edge` pixels on its longest edge, unless 0."""
     if isinstance(source, bytes):
         if not source:
             raise PictureError("empty: 0 bytes")
-        return _decode(io.BytesIO(source), max_megapixels)
+        return _decode(io.BytesIO(source), max_megapixels, least_edge)
     try:
         # Asked and opened here, not by Pillow, so that "no permission" and "a pipe" are told from "not a picture".
         status = os.stat(source)
@@ -287,7 +385,7 @@ def _open_rgb(source: str | os.PathLike[str] | bytes, max_megapixels: float) -> 
         if status.st_size == 0:
             raise PictureError("empty file: 0 bytes")
         with open(source, "rb") as file:
-            return _decode(file, max_megapixels)
+            return _decode(file, max_megapixels, least_edge)
     except PictureError:
         raise
     except (OSError, ValueError) as error:
@@ -297,8 +395,7 @@ def _open_rgb(source: str | os.PathLike[str] | bytes, max_megapixels: float) -> 
 _OPENING = threading.Lock()
 
 
-def _decode(file: Any, max_megapixels: float) -> Image.Image:
-    """Upright, mode RGB."""
+def _decode(file: Any, max_megapixels: float, least_edge: int) -> Image.Image:
     try:
         with _OPENING:
             # Pillow's own limit is a global and warns on stderr; ours is checked before any pixel is decoded.
@@ -316,6 +413,8 @@ def _decode(file: Any, max_megapixels: float) -> Image.Image:
                     f"{image.width}x{image.height} is {megapixels:.4g} megapixels, the limit is {max_megapixels:g} "
                     "(raise it with --max-megapixels)"
                 )
+            if least_edge and isinstance(image, JpegImageFile):
+                _draft(image, least_edge)
             image.load()
             if image.format in {"JPEG", "MPO"} and ends_early(image, file):
                 raise PictureError("damaged: the JPEG's data ends before the picture does")
@@ -329,6 +428,14 @@ def _decode(file: Any, max_megapixels: float) -> Image.Image:
     except Exception as error:
         # Pillow's decoders let out almost every exception there is on damaged files, format by format.
         raise PictureError(f"damaged: {reason(error)}") from error
+
+
+def _draft(image: JpegImageFile, least_edge: int) -> None:
+    """Have a JPEG decoded at the smallest of libjpeg's scales that keeps `least_edge` pixels on its longest edge."""
+    scale = max(scale for scale in (1, 2, 4, 8) if scale == 1 or max(image.size) >= scale * least_edge)
+    if scale > 1:
+        # Pillow takes the largest scale that keeps this size; the shorter side may have fewer pixels than `scale`.
+        image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge_nima.errors import DownloadError, OutputError, RequestError, printable, reason
 from edge_nima.fetch import Progress, Wanted, fetch, sha256_of
+from edge_nima.pixels import Preprocessing
 
 MODELS = Path(__file__).parent / "models"
 
@@ -27,6 +28,8 @@ class Entry:
     licence: str
     attribution: str
     url: str | None = None
+    preprocessing: Preprocessing | None = None
+    """How a checkpoint wants its pixels; of a .tflite its card says so."""
 
     @property
     def path(self) -> Path:
@@ -49,7 +52,11 @@ def cache_folder() -> Path:
 def entries() -> tuple[Entry, ...]:
     """All known models, as `models/registry.toml` lists them."""
     raw = tomllib.loads((MODELS / "registry.toml").read_text(encoding="utf-8"))
-    return tuple(Entry(**item) for item in raw["model"])
+    hows = [item.pop("preprocessing", None) for item in raw["model"]]
+    return tuple(
+        Entry(**item, preprocessing=how and Preprocessing.from_json(how))
+        for item, how in zip(raw["model"], hows, strict=True)
+    )
 
 
 def find(name: str) -> Entry:

@@ -110,6 +110,7 @@ def open_scorer(
     *,
     card: str | os.PathLike[str] | None = None,
     max_megapixels: float = MAX_MEGAPIXELS,
+    exact: bool = False,
     open_model: OpenRuntime = open_runtime,
 ) -> Scorer:
     """Open a model for scoring.
@@ -119,6 +120,7 @@ def open_scorer(
         threads: processor threads for one inference; None for one a core, at most 4.
         card: path of a card, for a model that carries none.
         max_megapixels: refuse larger pictures.
+        exact: decode large JPEGs in full, not at a DCT scale, see `edge_nima.pixels.read_input`.
         open_model: makes the interpreter; for tests.
 
     Raises:
@@ -130,7 +132,7 @@ def open_scorer(
     if isinstance(model, ModelFile) and card is not None:
         raise CardError(f"{model.card.name} has its card already; leave out card")
     file = model if isinstance(model, ModelFile) else load_model(model, card)
-    return Scorer(file, default_threads() if threads is None else threads, max_megapixels, open_model)
+    return Scorer(file, default_threads() if threads is None else threads, max_megapixels, open_model, exact)
 
 
 def default_threads() -> int:
@@ -148,7 +150,7 @@ class Scorer:
 
     def __init__(
         self, model: ModelFile, threads: int, max_megapixels: float = MAX_MEGAPIXELS,
-        open_model: OpenRuntime = open_runtime,
+        open_model: OpenRuntime = open_runtime, exact: bool = False,
     ) -> None:  # fmt: skip
         if threads < 1:
             raise RequestError(f"threads is {threads}; possible: 1 and more")
@@ -157,6 +159,7 @@ class Scorer:
         self.model = model
         self.threads = threads
         self.max_megapixels = max_megapixels
+        self.exact = exact
         self._open_model = open_model
         self._how = model.card.preprocessing
         self._described = self._how.describe()
@@ -229,7 +232,7 @@ class Scorer:
         idle: SimpleQueue[Scorer] = SimpleQueue()
         idle.put(self)
         for _ in range(jobs - 1):
-            idle.put(Scorer(self.model, self.threads, self.max_megapixels, self._open_model))
+            idle.put(Scorer(self.model, self.threads, self.max_megapixels, self._open_model, self.exact))
 
         def work(picture: Picture) -> ScoreRecord:
             scorer = idle.get()
@@ -242,7 +245,7 @@ class Scorer:
 
     def _input(self, picture: Any) -> Pixels:
         if isinstance(picture, str | os.PathLike | bytes):
-            return read_input(picture, self._how, max_megapixels=self.max_megapixels)
+            return read_input(picture, self._how, max_megapixels=self.max_megapixels, exact=self.exact)
         return to_input(check_rgb(picture.rgb if isinstance(picture, Frame) else picture), self._how)
 
 

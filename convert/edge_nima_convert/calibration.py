@@ -21,6 +21,7 @@ from edge_nima_convert.photographs import Inputs, load_inputs
 FORMAT = "edge-nima calibration 1"
 # What of a preprocessing decides pixels: what they are multiplied by later does not.
 _OF_PIXELS = ("width", "height", "fit", "filter", "antialias", "channel_order")
+_LATER = ("longest_edge", "longest_edge_filter")
 
 
 def load_draw(draw: Draw, how: Preprocessing, step: Callable[[], None] = lambda: None) -> tuple[Draw, Inputs]:
@@ -74,7 +75,7 @@ def calibration_document(draw: Draw, inputs: Inputs, how: Preprocessing) -> dict
         "per_bin": draw.per_bin,
         "means_from": draw.means_from,
         "labels": None if draw.labels is None else dict(draw.labels),
-        "preprocessing": asdict(how),
+        "preprocessing": how.to_json(),
         "bins": [asdict(one) for one in draw.bins],
         "photographs": [
             {
@@ -173,10 +174,10 @@ def _parse(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Draw, list[str
 
 
 def _same_pixels(path: str | os.PathLike[str], given: Mapping[str, Any], how: Preprocessing) -> None:
-    wanted = asdict(how)
-    other = [key for key in _OF_PIXELS if given[key] != wanted[key]]
+    wanted = how.to_json()
+    other = [key for key in (*_OF_PIXELS, *_LATER) if given.get(key) != wanted.get(key)]
     if other:
-        theirs, ours = (", ".join(f"{key} {side[key]}" for key in other) for side in (given, wanted))
+        theirs, ours = (", ".join(f"{key} {side.get(key)}" for key in other) for side in (given, wanted))
         raise CalibrationError(
             f"'{printable(path)}' was drawn for pixels with {printable(theirs)}; this model takes {ours}"
         )

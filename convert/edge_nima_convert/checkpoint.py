@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_nima.distribution import BINS
-from edge_nima.errors import CheckpointError, printable, reason
+from edge_nima.errors import CardError, CheckpointError, printable, reason
 from edge_nima.pixels import Pixels, Preprocessing
 from edge_nima.registry import find_by_sha256
 from edge_nima_convert.network import load_keras_model, load_mobilenet_weights
@@ -69,6 +69,7 @@ def open_checkpoint(
     filter: str | None = None,
     fit: str | None = None,
     input_range: tuple[float, float] | None = None,
+    longest_edge: int | None = None,
     licence: str | None = None,
 ) -> Checkpoint:
     """Open a Keras HDF5 weight file of MobileNet, a .keras file, a SavedModel folder or a run folder.
@@ -83,6 +84,8 @@ def open_checkpoint(
         filter: resampling filter it was trained with.
         fit: "stretch" or "crop".
         input_range: what the pixel values 0 and 255 became in training, such as (-1, 1).
+        longest_edge: of the photographs it was trained on, pixels, to which larger ones are reduced; 0 for no such
+            step.
         licence: SPDX expression of the weights.
 
     Raises:
@@ -104,9 +107,11 @@ def open_checkpoint(
     known = find_by_sha256(sha256)
     call, variables, shape, architecture = _open(path)
     trained = _of_run_folder(path)
-    stated = "the registry" if known else "the run folder" if trained else "assumed"
-    if (filter and fit and input_range) or ((known or trained) and (filter or fit or input_range)):
+    stated = "the registry" if known and known.preprocessing else "the run folder" if trained else "assumed"
+    needed = (filter, fit, input_range)
+    if all(needed) or ((known or trained) and (any(needed) or longest_edge is not None)):
         stated = "the command line"
+    how = trained or (known and known.preprocessing) or Preprocessing()
     source = {"file": path.name, "sha256": sha256, "architecture": architecture, "preprocessing_stated_by": stated}
     if known:
         source["url"] = known.url or ""
@@ -114,7 +119,7 @@ def open_checkpoint(
         name=name or (known.name if known else re.sub(r"[^\w.+-]+", "-", _stem(path, trained))),
         call=call,
         variables=variables,
-        preprocessing=_preprocessing(shape, trained or Preprocessing(), filter, fit, input_range, shown),
+        preprocessing=_sized(shape, how, shown).with_overrides(filter, fit, input_range, longest_edge),
         stated=stated,
         source=source,
         licence=licence or (known.licence if known else "unknown"),
@@ -136,26 +141,19 @@ def _of_run_folder(path: Path) -> Preprocessing | None:
     if path.suffix.lower() != ".keras" or not beside.is_file():
         return None
     try:
-        return Preprocessing(**json.loads(beside.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        return Preprocessing.from_json(json.loads(beside.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, CardError) as error:
         raise CheckpointError(
             f"'{printable(beside)}' does not say how '{printable(path.name)}' wants its pixels: {reason(error)}"
         ) from error
 
 
-def _preprocessing(
-    shape: tuple[int | None, ...],
-    how: Preprocessing,
-    filter: str | None,
-    fit: str | None,
-    input_range: tuple[float, float] | None,
-    shown: str,
-) -> Preprocessing:
-    """What was stated, over `how`."""
+def _sized(shape: tuple[int | None, ...], how: Preprocessing, shown: str) -> Preprocessing:
+    """The same for the input of a network."""
     _, height, width, channels = shape if len(shape) == 4 else (None,) * 4
     if channels != 3 or not height or not width:
         raise CheckpointError(f"'{shown}' takes {shape}; a scorer takes one RGB photograph of a fixed size")
-    return replace(how, width=int(width), height=int(height)).stated(filter, fit, input_range)
+    return replace(how, width=int(width), height=int(height))
 
 
 def _check_output(checkpoint: Checkpoint, shown: str) -> None:

@@ -23,6 +23,7 @@ from edge_nima.cli.convert_request import (
 from edge_nima.cli.convert_table import print_conversions
 from edge_nima.cli.options import INTERRUPTED, say
 from edge_nima.cli.progress import stages
+from edge_nima.cli.train_inputs import LongestEdgeOption
 from edge_nima.errors import CheckpointError, printable
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def convert(
     input_range: Annotated[
         str | None, typer.Option("--input-range", help="What pixels 0 and 255 became in training, such as -1,1 or 0,1.")
     ] = None,
+    longest_edge: LongestEdgeOption = None,
     licence: Annotated[str | None, typer.Option("--licence", help="SPDX expression of the weights.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
@@ -134,12 +136,13 @@ def convert(
     with quiet_tensorflow():
         source = open_checkpoint(
             checkpoint_path(checkpoint),
-            name=name, filter=resize_filter, fit=fit, input_range=read_range(input_range), licence=licence,
+            name=name, filter=resize_filter, fit=fit, input_range=read_range(input_range), longest_edge=longest_edge,
+            licence=licence,
         )  # fmt: skip
     if source.stated == "assumed":
         say(
             f"assuming {source.preprocessing.describe()}: if it was trained otherwise its scores will be wrong, "
-            "say so with --filter, --fit and --input-range"
+            "say so with --filter, --fit, --input-range and --longest-edge"
         )
     if source.stated == "the command line" and "url" in source.source:
         say(f"taking {source.preprocessing.describe()}, as you say; the registry knows this checkpoint otherwise")

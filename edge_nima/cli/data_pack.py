@@ -28,6 +28,10 @@ def pack(
         str, typer.Option("--filter", help="Resampling: nearest, box, bilinear, hamming, bicubic, lanczos.")
     ] = "bilinear",
     fit: Annotated[str, typer.Option("--fit", help="How pictures are brought to shape: stretch or crop.")] = "stretch",
+    longest_edge: Annotated[
+        int,
+        typer.Option("--longest-edge", help="Reduce larger photographs to this first, by LANCZOS; 0: never. AVA: 640."),
+    ] = 0,
     quality: Annotated[int, typer.Option("--quality", help="Of JPEG, 1 to 100.")] = 95,
     jobs: Annotated[int | None, typer.Option("--jobs", help="Photographs at once. Default: the cores.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew in a folder of other shards.")] = False,
@@ -44,7 +48,7 @@ def pack(
     from edge_nima_train.manifest import read_manifest
 
     photographs = read_manifest(manifest, images)
-    how = Preprocessing(width=side, height=side, fit=fit, filter=resize_filter, antialias=resize_filter != "nearest")
+    how = Preprocessing(width=side, height=side).with_overrides(resize_filter, fit, longest_edge=longest_edge)
     started = perf_counter()
     try:
         with progress("packing", len(photographs)) as step:

@@ -54,6 +54,9 @@ def score(
     max_megapixels: Annotated[
         float | None, typer.Option("--max-megapixels", min=0.001, help="Refuse larger pictures. Default: 128.")
     ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Decode large JPEGs in full, not at a DCT scale: slower by half.")
+    ] = False,
 ) -> None:
     """Score photographs, best first.
 
@@ -72,7 +75,7 @@ def score(
     refuse_loss(kind, output, overwrite, resume, bool(top or min_score))
     photographs = find_photographs(paths)
     jobs, threads = _share_cores(len(photographs), jobs, threads)
-    scorer = open_scorer(model, threads, card=card, max_megapixels=max_megapixels or MAX_MEGAPIXELS)
+    scorer = open_scorer(model, threads, card=card, max_megapixels=max_megapixels or MAX_MEGAPIXELS, exact=exact)
     warn_of_gate(scorer.card)
     held = held_records(output, kind, scorer.model.label) if resume and output else []
     todo, held = still_to_do(photographs, held)

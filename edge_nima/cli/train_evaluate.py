@@ -17,6 +17,7 @@ from edge_nima.cli.train_inputs import (
     FitOption,
     ImagesOption,
     JobsOption,
+    LongestEdgeOption,
     NameOption,
     RangeOption,
     open_checkpoint,
@@ -74,6 +75,7 @@ def evaluate(
     resize_filter: FilterOption = None,
     fit: FitOption = None,
     input_range: RangeOption = None,
+    longest_edge: LongestEdgeOption = None,
 ) -> None:
     """Hold a network against people, beside an answer that looks at no photograph.
 
@@ -95,15 +97,19 @@ def evaluate(
         raise RequestError("--min-spread is nan; possible: 0 to 1")
     if manifest is None:
         raise RequestError("people's ratings are missing: --manifest FILE (a manifest, a label CSV or AVA.txt)")
-    if records is not None and (name or resize_filter or fit or input_range or drop_trained):
-        raise RequestError("--name, --filter, --fit, --input-range and --drop-trained go with a CHECKPOINT")
+    if records is not None and (
+        name or resize_filter or fit or input_range or longest_edge is not None or drop_trained
+    ):
+        raise RequestError(
+            "--name, --filter, --fit, --input-range, --longest-edge and --drop-trained go with a CHECKPOINT"
+        )
     everything = read_manifest(manifest, images)
     judging, split = of_split(everything, split)
     ask: Callable[[], Opinions]
     if checkpoint is not None and records is None:
         out = _place(checkpoint, out, split)
         check_out(out, overwrite)
-        trained = open_checkpoint(checkpoint, name, resize_filter, fit, input_range)
+        trained = open_checkpoint(checkpoint, name, resize_filter, fit, input_range, longest_edge)
         guarded = guard(trained, judging, drop=drop_trained)
         ask = partial(_ask, trained, guarded.manifest, out, overwrite, jobs)
     elif checkpoint is None and records is not None:

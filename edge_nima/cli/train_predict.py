@@ -24,6 +24,7 @@ from edge_nima.cli.train_inputs import (
     FitOption,
     ImagesOption,
     JobsOption,
+    LongestEdgeOption,
     NameOption,
     RangeOption,
     open_checkpoint,
@@ -57,6 +58,7 @@ def predict(
     resize_filter: FilterOption = None,
     fit: FitOption = None,
     input_range: RangeOption = None,
+    longest_edge: LongestEdgeOption = None,
 ) -> None:
     """Score photographs with a trained network, as `edge-nima compare` takes it for the reference.
 
@@ -69,7 +71,7 @@ def predict(
     is_special(output)
     refuse_loss(kind, output, overwrite, resume, False)
     chosen = _photographs(photographs, manifest, images, split)
-    trained = open_checkpoint(checkpoint, name, resize_filter, fit, input_range)
+    trained = open_checkpoint(checkpoint, name, resize_filter, fit, input_range, longest_edge)
     held = held_records(output, kind, trained.label) if resume else []
     count, kept, failures, complete = score_to_file(trained, chosen, output, held, jobs)
     if not complete:

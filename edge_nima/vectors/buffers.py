@@ -40,6 +40,10 @@ def camera_buffers(card: Card) -> Iterator[tuple[str, CameraBuffer]]:
             yield name, _yuv(stored, layout.split("-")[0], padding, next(matrices), rotation, mirror)
     camera = np.asarray(photograph.resize((640, 480), Image.Resampling.BICUBIC))
     yield "rgba-camera-90", _rgba(turn(camera, 270), 0, 90, False)
+    large = np.asarray(photograph.resize((1280, 720), Image.Resampling.BICUBIC))
+    yield "rgba-large-0", _rgba(large, 0, 0, False)
+    yield "nv12-large-90", _yuv(large, "nv12", 64, "bt709-limited", 90, False)
+    yield "i420-large-270-mirror", _yuv(turn(large, 90), "i420", 0, "bt601-full", 270, True)
     yield "nv12-camera-90", _yuv(turn(camera, 270), "nv12", 32, "bt601-full", 90, False)
 
 

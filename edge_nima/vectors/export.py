@@ -78,14 +78,27 @@ def _refuse(target: Path, overwrite: bool) -> None:
 
 
 def preprocessings(card: Preprocessing) -> dict[str, Preprocessing]:
-    """The card's own, and one of every other kind: all filters by all fits, blue first, a target that is no square."""
+    """The card's own, and one of every other kind.
+
+    All filters by all fits, blue first, a target that is no square; "edge-...": the longest edge reduced before.
+    """
+    plain = replace(card, channel_order="RGB", longest_edge=None)
     every = {
-        f"{filter}-{fit}": replace(card, channel_order="RGB", antialias=filter != "nearest", filter=filter, fit=fit)
+        f"{filter}-{fit}": replace(plain, antialias=filter != "nearest", filter=filter, fit=fit)
         for filter in FILTERS
         for fit in FITS
     }
     odd = replace(every["bilinear-crop"], width=97, height=61)
-    return {"card": card, **every, "bgr": replace(every["nearest-stretch"], channel_order="BGR"), "odd": odd}
+    nearest = every["nearest-stretch"]
+    edges = {
+        "640": replace(nearest, longest_edge=640),
+        "hamming-crop": replace(every["nearest-crop"], longest_edge=320, longest_edge_filter="hamming"),
+        "bicubic-bilinear": replace(every["bilinear-stretch"], longest_edge=400, longest_edge_filter="bicubic"),
+        "box-bgr": replace(nearest, longest_edge=256, longest_edge_filter="box", channel_order="BGR"),
+        "bilinear-odd": replace(odd, longest_edge=131, longest_edge_filter="bilinear"),
+    }
+    bgr = replace(nearest, channel_order="BGR")
+    return {"card": card, **every, "bgr": bgr, "odd": odd, **{f"edge-{key}": how for key, how in edges.items()}}
 
 
 class _Writer:
@@ -109,9 +122,13 @@ class _Writer:
             self._written[sha256] = self.file(name, pixels.tobytes())
         return {"file": self._written[sha256], "sha256": sha256}
 
-    def becomes(self, name: str, upright: Pixels, every: bool) -> dict[str, Any]:
-        """What an upright picture becomes: the model's input, others where `every`, and its score."""
-        hows = self.hows if every else {"card": self.hows["card"]}
+    def becomes(self, name: str, upright: Pixels, every: bool = False, edges: bool = False) -> dict[str, Any]:
+        """What an upright picture becomes: the model's input, others where `every` or `edges`, and its score."""
+        hows = {
+            key: how
+            for key, how in self.hows.items()
+            if key == "card" or every or (edges and key.startswith("edge-"))
+        }  # fmt: skip
         inputs = {key: self.pixels(f"inputs/{name}.{key}.rgb", to_input(upright, how)) for key, how in hows.items()}
         to_input(upright, self.hows["card"], out=self._interpreter.pixels)
         distribution = self._interpreter.run()
@@ -135,7 +152,7 @@ def _write(to: _Writer) -> int:
             "orientation": picture.orientation,
             "width": width,
             "height": height,
-            **to.becomes(picture.name, picture.upright, picture.every),
+            **to.becomes(picture.name, picture.upright, picture.every, picture.edges),
         })  # fmt: skip
     for name, buffer in camera_buffers(to.model.card):
         upright = buffer.upright()
@@ -146,7 +163,7 @@ def _write(to: _Writer) -> int:
             **told,
             "upright_width": upright.shape[1],
             "upright_height": upright.shape[0],
-            **to.becomes(name, upright, every=False),
+            **to.becomes(name, upright, edges="-large-" in name),
         })  # fmt: skip
     contents = {
         "format": FORMAT,
@@ -158,7 +175,7 @@ def _write(to: _Writer) -> int:
             "sha256": to.model.sha256,
         },
         "limits": LIMITS,
-        "preprocessings": {key: asdict(how) for key, how in to.hows.items()},
+        "preprocessings": {key: how.to_json() for key, how in to.hows.items()},
         "preprocessings_described": {key: how.describe() for key, how in to.hows.items()},
         "matrices": {name: asdict(matrix) for name, matrix in MATRICES.items()},
         "pictures": told_pictures,

@@ -39,6 +39,8 @@ class Picture:
     orientation: int = 1
     every: bool = False
     """Whether it is resized in every way, not only as the card says."""
+    edges: bool = False
+    """Whether it is resized in each of the ways that reduce its longest edge first."""
 
     @property
     def upright(self) -> Pixels:
@@ -59,6 +61,7 @@ def pictures(card: Card) -> Iterator[Picture]:
     large, *_, small = photographs(card)
     yield from _png(large, small)
     yield from _jpeg(large, small)
+    yield from _above_640(large)
 
 
 def _png(large: Image.Image, small: Image.Image) -> Iterator[Picture]:
@@ -94,6 +97,28 @@ def _jpeg(large: Image.Image, small: Image.Image) -> Iterator[Picture]:
     yield Picture("jpeg-422", "jpeg", _encoded(large.resize((320, 240)), "JPEG", quality=85, subsampling="4:2:2"))
     yield Picture("jpeg-progressive", "jpeg", _encoded(large, "JPEG", quality=90, subsampling=0, progressive=True))
     yield Picture("jpeg-grey", "jpeg", _encoded(large.convert("L"), "JPEG", quality=90))
+
+
+def _above_640(large: Image.Image) -> Iterator[Picture]:
+    """Pictures that `longest_edge` reduces; the tall one in height first (see `edge_nima.pixels`)."""
+    sizes = {
+        "landscape": (1280, 720),
+        "portrait": (720, 1280),
+        "tall": (300, 1700),
+        "flat": (1601, 2),
+        "641": (641, 480),
+    }
+    for name, size in sizes.items():
+        picture = large.resize(size, Image.Resampling.BICUBIC)
+        yield Picture(f"png-large-{name}", "png", _encoded(picture, "PNG"), edges=True)
+    upright = large.resize((801, 601), Image.Resampling.BICUBIC)
+    for orientation, way in _AS_STORED.items():
+        stored = upright if way is None else upright.transpose(way)
+        content = _encoded(stored, "JPEG", quality=80, subsampling="4:4:4", exif=_exif(orientation))
+        yield Picture(f"jpeg-large-exif-{orientation}", "jpeg", content, orientation)
+    yield Picture(
+        "jpeg-large-420", "jpeg", _encoded(large.resize((1024, 768)), "JPEG", quality=85, subsampling="4:2:0")
+    )
 
 
 def _with_alpha(image: Image.Image) -> Image.Image:

@@ -35,6 +35,17 @@ _CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "width-zero": lambda card: card["preprocessing"].update(width=0),
     "width-is-text": lambda card: card["preprocessing"].update(width="224"),
     "height-too-large": lambda card: card["preprocessing"].update(height=5000),
+    "edge-none": lambda card: card["preprocessing"].update(longest_edge=None, longest_edge_filter=None),
+    "edge-640": lambda card: (
+        card.update(format_version=2) or card["preprocessing"].update(longest_edge=640, longest_edge_filter="lanczos")
+    ),
+    "edge-without-its-filter": lambda card: (
+        card["preprocessing"].pop("longest_edge_filter", None) or card["preprocessing"].update(longest_edge=640)
+    ),
+    "edge-filter-unknown": lambda card: card["preprocessing"].update(longest_edge=640, longest_edge_filter="nearest"),
+    "edge-zero": lambda card: card["preprocessing"].update(longest_edge=0, longest_edge_filter="lanczos"),
+    "edge-is-text": lambda card: card["preprocessing"].update(longest_edge="640", longest_edge_filter="lanczos"),
+    "edge-too-large": lambda card: card["preprocessing"].update(longest_edge=65536, longest_edge_filter="lanczos"),
     "scale-zero": lambda card: card["preprocessing"].update(scale=0),
     "tolerance-nobody-fails": lambda card: card["tolerance"].update(own=10),
     "tolerance-zero": lambda card: card["tolerance"].update(reference=0),

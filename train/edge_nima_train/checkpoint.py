@@ -7,7 +7,7 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,7 @@ def open_trained(
     filter: str | None = None,
     fit: str | None = None,
     input_range: tuple[float, float] | None = None,
+    longest_edge: int | None = None,
 ) -> Trained:
     """Open a run folder, a .keras file (in a run folder with what that says), or MobileNet's HDF5 weights.
 
@@ -96,6 +97,8 @@ def open_trained(
         filter: resampling filter it was trained with.
         fit: "stretch" or "crop".
         input_range: what the pixel values 0 and 255 became in training, such as (-1, 1).
+        longest_edge: of the photographs it was trained on, pixels, to which larger ones are reduced; 0 for no such
+            step.
 
     Raises:
         CheckpointError: not there, not a network from one photograph to ten proportions, or a network loaded in part.
@@ -109,22 +112,25 @@ def open_trained(
         raise CheckpointError(
             f"the name '{printable(name)}' would not do in a file name; possible: letters, digits, . + - _"
         )
-    if run is not None and (filter or fit or input_range):
+    needed = (filter, fit, input_range)
+    given_any = any(needed) or longest_edge is not None
+    if run is not None and given_any:
         raise RequestError(
             f"'{printable(run / PREPROCESSING)}' says how this run wants its pixels: "
-            "leave out --filter, --fit and --input-range"
+            "leave out --filter, --fit, --input-range and --longest-edge"
         )
     with caught_stderr():  # what TensorFlow says of the machine
         start_keras()
     network = _load(file)
     height, width = _input_shape(network, given)
-    how = Preprocessing(width=width, height=height).stated(filter, fit, input_range)
+    how = replace((known and known.preprocessing) or Preprocessing(), width=width, height=height)
+    how = how.with_overrides(filter, fit, input_range, longest_edge)
     if run is not None:
         how, stated = _run_preprocessing(run, how), "the run"
-    elif (known and (filter or fit or input_range)) or (filter and fit and input_range):
+    elif (known and given_any) or all(needed):
         stated = "the command line"
     else:
-        stated = "the registry" if known else "assumed"
+        stated = "the registry" if known and known.preprocessing else "assumed"
     trained = Trained(
         name=name or (known.name if known else _name(file, run)),
         sha256=sha256,
@@ -206,7 +212,7 @@ def _input_shape(network: Any, path: Path) -> tuple[int, int]:
 def _run_preprocessing(run: Path, of_network: Preprocessing) -> Preprocessing:
     shown = printable(run / PREPROCESSING)
     try:
-        how = Preprocessing(**json.loads((run / PREPROCESSING).read_text(encoding="utf-8")))
+        how = Preprocessing.from_json(json.loads((run / PREPROCESSING).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, CardError) as error:
         raise CheckpointError(f"'{shown}' does not say how a network wants its pixels: {reason(error)}") from error
     if (how.width, how.height) != (of_network.width, of_network.height):

@@ -46,6 +46,9 @@ class Data:
     filter: str = _one_of(tuple(FILTERS), "bilinear")
     """Pillow's, of the resize to the network's input; also the device's, as it travels in the card."""
     fit: str = _one_of(FITS, "stretch")
+    longest_edge: int = _within(0, 65535, 0)
+    """Pixels: larger photographs are first reduced to this by Pillow's LANCZOS, here and on the device; 0 for never.
+    AVA's photographs have at most 640, which is what a network learns from them at: give that for AVA."""
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,9 @@ class _Training:
                 f"'{printable(shards.folder)}' has no photographs of split {lacks}: edge-nima data split"
             )
         n = config.network
-        self.how = preprocessing_of(n.architecture, n.input, config.data.filter, config.data.fit)
+        self.how = preprocessing_of(
+            n.architecture, n.input, config.data.filter, config.data.fit, config.data.longest_edge
+        )
         self.targets = smooth(shards.distributions, config.loss.label_smoothing).astype(np.float32)
         self.slack = shards.size - n.input
         self.shares = draw_shares(config, shards, self.rows)

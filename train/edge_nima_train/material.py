@@ -38,12 +38,13 @@ def material(
         OutputError: they cannot be written.
     """
     data, n = config.data, config.network
-    how = preprocessing_of(n.architecture, n.input, data.filter, data.fit)
+    how = preprocessing_of(n.architecture, n.input, data.filter, data.fit, data.longest_edge)
     if data.shards:
         shards = open_shards(expand(data.shards))
         packed = shards.preprocessing
         wanted = {"data.size": (data.size, shards.size), "network.input": (n.input, packed.width),
-                  "data.filter": (data.filter, packed.filter), "data.fit": (data.fit, packed.fit)}  # fmt: skip
+                  "data.filter": (data.filter, packed.filter), "data.fit": (data.fit, packed.fit),
+                  "data.longest_edge": (data.longest_edge, packed.longest_edge or 0)}  # fmt: skip
         for key, (ours, theirs) in wanted.items():
             if ours != theirs:
                 raise RequestError(

@@ -66,12 +66,19 @@ def build_network(
 
 
 def preprocessing_of(
-    architecture: str, input: int = 224, filter: str = "bilinear", fit: str = "stretch"
+    architecture: str, input: int = 224, filter: str = "bilinear", fit: str = "stretch", longest_edge: int = 0
 ) -> Preprocessing:
     """How a network wants its pixels: -1..1, but 0..255 for EfficientNet, which scales inside itself."""
     scale, offset = (1.0, 0.0) if architecture == "EfficientNetB0" else (1 / 127.5, -1.0)
     return Preprocessing(
-        width=input, height=input, fit=fit, filter=filter, antialias=filter != "nearest", scale=scale, offset=offset
+        width=input,
+        height=input,
+        fit=fit,
+        filter=filter,
+        antialias=filter != "nearest",
+        scale=scale,
+        offset=offset,
+        longest_edge=longest_edge or None,
     )
 
 

@@ -8,7 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def pack(
     """
     _check(manifest, size, preprocessing, quality, per_shard, jobs)
     settings = {
-        "size": size, "preprocessing": asdict(preprocessing), "quality": quality, "per_shard": per_shard,
+        "size": size, "preprocessing": preprocessing.to_json(), "quality": quality, "per_shard": per_shard,
         "photographs": len(manifest), "content": _content(manifest),
     }  # fmt: skip
     shards = _plan(manifest, size, preprocessing, quality, per_shard)
@@ -195,8 +195,8 @@ def _clear(out: Path) -> bool:
 def _differences(given: Mapping[str, Any], there: Mapping[str, Any]) -> str:
     """What of the settings is another, for a person; "" where nothing is."""
     pairs = {key: (there.get(key), value) for key, value in given.items() if key not in ("preprocessing", "content")}
-    was = there.get("preprocessing", {})
-    pairs |= {key: (was.get(key), value) for key, value in given["preprocessing"].items()}
+    was, now = there.get("preprocessing", {}), given["preprocessing"]
+    pairs |= {key: (was.get(key), now.get(key)) for key in was | now}
     told = ", ".join(f"{key} {old} and not {new}" for key, (old, new) in pairs.items() if old != new)
     if not told and given["content"] != there.get("content"):
         told = "from a manifest of other names, ratings, splits or weights"

@@ -19,7 +19,6 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -112,7 +111,7 @@ class RunFolder:
 
     def write_preprocessing(self, how: Preprocessing) -> None:
         """How the network wants its pixels."""
-        self.write_json("preprocessing.json", asdict(how))
+        self.write_json("preprocessing.json", how.to_json())
 
     def write_photographs(self, shards: Shards) -> None:
         """What is trained on and validated on."""

@@ -131,7 +131,7 @@ def open_shards(folder: str | os.PathLike[str]) -> Shards:
         raise RequestError(f"the packing of '{printable(path)}' was interrupted; the same command goes on with it")
     try:
         settings, shards = state["settings"], dict[str, int](state["shards"])
-        size, preprocessing = int(settings["size"]), Preprocessing(**settings["preprocessing"])
+        size, preprocessing = int(settings["size"]), Preprocessing.from_json(settings["preprocessing"])
         digest = hashlib.sha256((path / INDEX).read_bytes()).hexdigest()
     except (OSError, KeyError, TypeError, ValueError, CardError) as error:
         raise RequestError(f"'{printable(path / STATE)}' is damaged: {reason(error)}; pack again") from error
