@@ -112,13 +112,15 @@ class Preprocessing:
                 raise CardError(f"preprocessing {factor} is {_short(value)}; possible: a finite number{other}")
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Preprocessing:
+    def from_json(cls, raw: Any) -> Preprocessing:
         """Read what `to_json` gives; without `longest_edge`, or with null, there is no such step.
 
         Raises:
             CardError: a part is missing, unknown or impossible. Nothing is guessed: each moves the score by more than
                 quantisation does.
         """
+        if not isinstance(raw, Mapping):
+            raise CardError(f"preprocessing is {_short(raw)}; possible: an object")
         later = ("longest_edge", "longest_edge_filter")
         given = {key: value for key, value in raw.items() if key not in later or value is not None}
         names = {item.name for item in fields(cls)}

@@ -27,8 +27,11 @@ from edge_nima.errors import OutputError, RequestError
 from edge_nima.pixels import Preprocessing, read_input
 from edge_nima_train import pack as packing
 from edge_nima_train import shard_tar
+from edge_nima_train.config import make_config
 from edge_nima_train.manifest import Manifest, read_manifest
+from edge_nima_train.material import material
 from edge_nima_train.pack import PackReport
+from edge_nima_train.run_folder import RunFolder
 from edge_nima_train.shards import Shards, open_shards
 
 N, PER_SHARD = 40, 6
@@ -107,6 +110,28 @@ def test_training_pictures_are_the_whole_photograph_by_the_same_filter(photograp
         picture = Image.open(io.BytesIO(shards.read(row)))
         assert picture.format == "JPEG"
         assert picture.layer == [(1, 1, 1, 0), (2, 1, 1, 1), (3, 1, 1, 1)]  # 4:4:4
+
+
+def test_larger_photographs_are_reduced_first_and_the_shards_say_so(
+    photographs: Path, packed: Path, tmp_path: Path
+) -> None:
+    manifest, how = read_manifest(photographs).only(range(8)), replace(HOW, longest_edge=160)
+    pack(manifest, tmp_path / "edge", how)
+    shards = open_shards(tmp_path / "edge")
+    assert shards.preprocessing == how
+    for row in (*shards.rows("val"), *shards.rows("test")):
+        np.testing.assert_array_equal(pixels(shards, row), read_input(manifest.photograph(row), how))
+        assert not np.array_equal(pixels(shards, row), read_input(manifest.photograph(row), HOW))
+    with pytest.raises(RequestError, match="longest_edge 160 and not None, longest_edge_filter lanczos and not None"):
+        pack(manifest, tmp_path / "edge")
+    with pytest.raises(RequestError, match="longest_edge None and not 160"):
+        pack(read_manifest(photographs), packed, how)
+    data = {"shards": str(tmp_path / "edge"), "size": 40}
+    config = make_config({"data": data, "network": {"input": 32}}, "test.toml")
+    with pytest.raises(RequestError, match=r"data\.longest_edge 160, .* says 0: --set data\.longest_edge=160"):
+        material(config, RunFolder(tmp_path / "run", config), lambda *_: None, lambda _: None)
+    config = make_config({"data": {**data, "longest_edge": 160}, "network": {"input": 32}}, "test.toml")
+    assert len(material(config, RunFolder(tmp_path / "other", config), lambda *_: None, lambda _: None)) == 8
 
 
 def test_a_model_of_blue_first_gets_pictures_that_are_red_first(

@@ -72,9 +72,13 @@ def test_a_run_is_not_told_otherwise(run: Path) -> None:
     ("content", "words"),
     [
         ("{", "does not say how"),
-        ('{"width": 100, "height": 100}', "100x100 pixels, the network beside it takes 224x224"),
-        ('{"fliter": "nearest"}', "does not say how"),
-        ('{"filter": "sharp"}', "possible"),
+        (
+            json.dumps({**HOW.to_json(), "width": 100, "height": 100}),
+            "100x100 pixels, the network beside it takes 224x224",
+        ),
+        (json.dumps({**HOW.to_json(), "fliter": "nearest"}), "does not say how"),
+        (json.dumps({**HOW.to_json(), "filter": "sharp"}), "possible"),
+        ('{"filter": "nearest"}', "missing antialias"),
         ("[]", "does not say how"),
     ],
 )

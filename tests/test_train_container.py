@@ -19,6 +19,7 @@ SCRIPT = ROOT / "train" / "run.sh"
 CONFIG = """
 [data]
 shards = "$AVA_SHARDS"
+longest_edge = 640
 [network]
 alpha = 0.25
 weights = "none"

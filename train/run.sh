@@ -4,12 +4,13 @@
 #
 #   train/run.sh LABELS IMAGES OUT CONFIG [further arguments of `edge-nima train fit`, such as --set phase2.epochs=0]
 #
+# LONGEST_EDGE: data.longest_edge of CONFIG, 640 unless set.
 # TEST_LIST: the ids that are held back, such as AVA's generic_test.jpgl; without it nothing is, and the
 # photographs that validated are evaluated.
 set -euo pipefail
 
 if [ "$#" -lt 4 ]; then
-    sed -n '5,8s/^# \{0,1\}//p' "$0" >&2
+    sed -n '5,9s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 labels=$1 images=$2 out=$3 config=$4
@@ -25,7 +26,7 @@ step "split"
     edge-nima data split "$out/verified.csv" --out "$out/manifest.csv" ${TEST_LIST:+--test "$TEST_LIST"}
 
 step "pack"
-edge-nima data pack "$out/manifest.csv" --out "$out/shards"
+edge-nima data pack "$out/manifest.csv" --out "$out/shards" --longest-edge "${LONGEST_EDGE:-640}"
 
 step "train"
 AVA_SHARDS="$out/shards" edge-nima train fit --config "$config" --out "$out/run" "$@"
