@@ -648,3 +648,17 @@ def test_what_is_finished_before_an_interruption_is_kept(
     assert cli.run([*arguments, "--recipe", "float16", "--recipe", "int8"]) == 130
     assert files(tmp_path) == ["tiny-float16.tflite"]
     assert "the same command with --recipe int8 alone" in capsys.readouterr().err
+
+
+def test_a_longest_edge_that_is_stated_is_in_the_card_and_in_how_it_scores(
+    tiny_keras: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["convert", str(tiny_keras), "--recipe", "float16", "--out", str(tmp_path), *STATED]
+    assert cli.run([*command, "--longest-edge", "100", "--evaluate", str(photographs)]) == 0
+    model = load_model(tmp_path / "tiny-float16.tflite")
+    assert model.card.preprocessing.longest_edge == 100
+    capsys.readouterr()
+    for arguments in (["--model", str(model.path)], ["--model", str(model.path), "--exact"]):
+        assert cli.run(["score", str(photographs), *arguments, "--format", "jsonl"]) == 0
+        assert capsys.readouterr().out.count('"longest edge at most 100 by Pillow LANCZOS (JPEG at any DCT scale') > 0
+    assert "possible: null, a whole number from 1 to 65535" in refused(capsys, [*command, "--longest-edge", "-5"])

@@ -129,9 +129,11 @@ def test_larger_photographs_are_reduced_first_and_the_shards_say_so(
     data = {"shards": str(tmp_path / "edge"), "size": 40}
     config = make_config({"data": data, "network": {"input": 32}}, "test.toml")
     with pytest.raises(RequestError, match=r"data\.longest_edge 160, .* says 0: --set data\.longest_edge=160"):
-        material(config, RunFolder(tmp_path / "run", config), lambda *_: None, lambda _: None)
+        with RunFolder(tmp_path / "run", config) as folder:
+            material(config, folder, lambda *_: None, lambda _: None)
     config = make_config({"data": {**data, "longest_edge": 160}, "network": {"input": 32}}, "test.toml")
-    assert len(material(config, RunFolder(tmp_path / "other", config), lambda *_: None, lambda _: None)) == 8
+    with RunFolder(tmp_path / "other", config) as folder:
+        assert len(material(config, folder, lambda *_: None, lambda _: None)) == 8
 
 
 def test_a_model_of_blue_first_gets_pictures_that_are_red_first(
