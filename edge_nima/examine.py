@@ -186,7 +186,7 @@ def examine(
         count: how many to draw; all when there are no more.
         seed: of the draw and of noise.
         jobs: photographs at once; they share the scorer.
-        step: is told after each photograph how many are done, of how many.
+        step: is told at first and after each photograph how many are done, of how many.
 
     Raises:
         RequestError: a path does not exist, or `count` or `jobs` is below 1.
@@ -225,11 +225,12 @@ def _all(
     # A thread for a single job too: the main one is then free for Ctrl-C, and the work ends at the next version.
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="edge-nima")
     try:
+        step(0, len(photographs))
         pending = [pool.submit(_one, scorer, path, edge, seed, stop) for path in photographs]
         for path, future in zip(photographs, pending, strict=True):
             try:
                 done[printable(path)] = future.result()
-            except PictureError as error:
+            except (PictureError, MemoryError) as error:
                 done[printable(path)] = reason(error)
             step(len(done), len(photographs))
     except KeyboardInterrupt:

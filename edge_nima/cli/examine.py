@@ -59,8 +59,7 @@ def examine(
     from edge_nima.pixels import MAX_MEGAPIXELS
     from edge_nima.scorer import open_scorer
 
-    photographs = find_photographs(paths)
-    _refuse(photographs, json, html, overwrite)
+    _refuse(find_photographs(paths), json, html, overwrite)
     if html is not None:
         from edge_nima.report import need_matplotlib
 
@@ -69,7 +68,7 @@ def examine(
     warn_of_gate(scorer.card)
     with stages("examining") as show:
         examination = examine_photographs(
-            scorer, photographs, count=count or COUNT, seed=seed, jobs=jobs,
+            scorer, paths, count=count or COUNT, seed=seed, jobs=jobs,
             step=lambda done, of: show("photographs", done, of, ""),
         )  # fmt: skip
     for name, why in list(examination.failures.items())[:_SHOWN]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -110,32 +110,25 @@ def left_out(e: Examination) -> list[str]:
 def as_json(examination: Examination) -> str:
     """All numbers, format_version 1: keys are added, not renamed, while that stays. Undefined numbers are null."""
     e = examination
-    every = {
-        item.name: getattr(e, item.name) for item in fields(e) if item.name not in {"photographs", "max_megapixels"}
-    }
     content: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        **every,
+        **_plain(e, "photographs", "max_megapixels"),
         "n": e.n,
         "mean": e.mean,
         "spread": e.spread,
-        "steadiness": [_plain(one) for one in e.steadiness],
+        "steadiness": [{**_plain(one), "example": one.example.name} for one in e.steadiness],
         "changes": [
-            {"name": one.change.name, "family": one.change.family, "label": one.change.label, "what": one.change.what}
-            | _plain(one)
+            {**_plain(one.change, "make", "against"), **_plain(one, "change"), "example": one.example.name}
             for one in e.effects
         ],
-        "photographs": [{**asdict(one), "path": None} for one in e.photographs],
+        "photographs": [_plain(one, "path") for one in e.photographs],
     }
-    for one in content["photographs"]:
-        del one["path"]
     return json.dumps(finite(content), indent=1, allow_nan=False) + "\n"
 
 
-def _plain(one: Steadiness | Effect) -> dict[str, Any]:
-    kept = {item.name: getattr(one, item.name) for item in fields(one) if item.name != "change"}
-    return {**kept, "example": one.example.name}
+def _plain(one: Examination | Examined | Steadiness | Effect | Change, *leave: str) -> dict[str, Any]:
+    return {item.name: getattr(one, item.name) for item in fields(one) if item.name not in leave}
 
 
 def write_report(path: str | os.PathLike[str], examination: Examination) -> None:
