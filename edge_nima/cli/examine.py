@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.options import INTERRUPTED, CardOption, ModelOption, ThreadsOption, say, warn_of_gate
-from edge_nima.errors import OutputError, RequestError, printable, reason
+from edge_nima.cli.options import (
+    INTERRUPTED,
+    CardOption,
+    ModelOption,
+    ThreadsOption,
+    refuse_outputs,
+    say,
+    warn_of_gate,
+)  # fmt: skip
+from edge_nima.errors import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -59,7 +67,7 @@ def examine(
     from edge_nima.pixels import MAX_MEGAPIXELS
     from edge_nima.scorer import open_scorer
 
-    _refuse(find_photographs(paths), json, html, overwrite)
+    refuse_outputs(find_photographs(paths), {"--json": json, "--html": html}, overwrite)
     if html is not None:
         from edge_nima.report import need_matplotlib
 
@@ -87,34 +95,12 @@ def examine(
 _SHOWN = 20
 
 
-def _refuse(photographs: Sequence[Path], json: Path | None, html: Path | None, overwrite: bool) -> None:
-    """Refuse outputs that cannot be, or would be lost, before any work."""
-    from edge_nima.records import is_special
-
-    for path in (json, html):
-        if path is None or is_special(path) or not path.exists():
-            continue
-        if any(given.exists() and path.samefile(given) for given in photographs):
-            raise RequestError(f"'{printable(path)}' is a photograph that is examined; write somewhere else")
-        if not overwrite:
-            raise RequestError(f"'{printable(path)}' exists: --overwrite replaces it")
-    if json is not None and html is not None and json.absolute() == html.absolute():
-        raise RequestError(f"--json and --html are both '{printable(html)}'")
-
-
 def _write(examination: Examination, json: Path | None, html: Path | None) -> None:
-    from edge_nima.records import is_special, write_whole
     from edge_nima.report.examination import as_json, write_report
+    from edge_nima.report.parts import write_document
 
     if json is not None:
-        try:
-            content = as_json(examination).encode("utf-8", "backslashreplace")
-            if is_special(json):
-                json.write_bytes(content)
-            else:
-                write_whole(json, content)
-        except OSError as error:
-            raise OutputError(f"cannot write '{printable(json)}': {reason(error)}") from error
+        write_document(json, as_json(examination))
         say(f"the numbers are in '{printable(json)}'")
     if html is not None:
         write_report(html, examination)

@@ -150,10 +150,7 @@ def page(examination: Examination) -> str:
     e = examination
     sides = "".join(f"<dt>{name}</dt><dd>{text(value)}</dd>" for name, value in head(e).items())
     told = "".join(f"<li>{text(line)}</li>" for line in left_out(e))
-    tiles = [
-        tile(one.family, number(one.mean, ".3f"), f"std; worst\u00a0{one.worst:.3f}; n\u00a0=\u00a0{one.n:,}")
-        for one in e.steadiness
-    ]
+    tiles = [tile(one.family, f"{one.mean:.3f}", f"std; worst {one.worst:.3f}") for one in e.steadiness]
     lost = [f"{name}: {why}" for name, why in e.failures.items()]
     sections = [
         f'<h1>{TITLE}</h1>\n<dl class="sides">{sides}</dl>',
@@ -233,7 +230,7 @@ def _dots(e: Examination) -> str:
 
 def _worst(e: Examination) -> str:
     found: list[tuple[str, Examined, Change]] = []
-    for part in e.steadiness:
+    for part in (part for part in e.steadiness if part.worst > 0):
         done = [change for change in e.changes if change.family == part.family and change.name in part.example.scores]
         furthest = max(done, key=lambda change: abs(part.example.difference(change)))
         found.append((f"{part.family}: {furthest.label}", part.example, furthest))
