@@ -83,6 +83,16 @@ def test_a_card_from_before_there_was_a_gate_still_reads() -> None:
     assert PLAIN.gate is None
 
 
+def test_a_card_with_a_longest_edge_is_of_format_2_and_without_of_format_1() -> None:
+    edge = replace(PLAIN, preprocessing=Preprocessing(longest_edge=640, longest_edge_filter="hamming"))
+    assert (card_dict(PLAIN)["format_version"], card_dict(edge)["format_version"]) == (1, 2)
+    assert Card.from_json(edge.to_json()) == edge
+    assert Card.from_json(json.dumps({**card_dict(PLAIN), "format_version": 2})) == PLAIN
+    raw = card_dict(edge)
+    del raw["preprocessing"]["longest_edge_filter"]
+    assert "missing longest_edge_filter" in refused(lambda: Card.from_json(json.dumps(raw)))
+
+
 def test_what_a_later_version_of_this_format_adds_is_passed_over() -> None:
     assert Card.from_json(json.dumps({**card_dict(PLAIN), "colour_of_the_cover": "blue"})) == PLAIN
 
@@ -93,7 +103,7 @@ def test_what_a_later_version_of_this_format_adds_is_passed_over() -> None:
 def test_the_bundled_model_has_a_card_with_probes() -> None:
     card = read_card(BUNDLED.read_bytes())
     assert card is not None
-    assert card.preprocessing == Preprocessing()
+    assert card.preprocessing == Preprocessing(longest_edge=640)
     assert card.recipe == "int8-mixed"
     assert card.gate is not None
     assert card.gate.status == "passed"

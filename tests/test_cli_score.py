@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from edge_nima.cli import run
 from edge_nima.records import ScoreRecord, read_records
@@ -691,3 +692,21 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "edge-nima: interrupted\n")
+
+
+def test_a_large_photograph_scores_as_its_640_pixels_do_and_exact_decodes_it_in_full(shelf: Path, score: Score) -> None:
+    with Image.open(PHOTOS[0]) as image:
+        large = image.resize((3840, 3840), Image.Resampling.BICUBIC)
+    large.save("large.jpg", quality=90)
+    with Image.open("large.jpg") as image:
+        image.resize((640, 640), Image.Resampling.LANCZOS).save("small.png")
+    means = []
+    for arguments in (["large.jpg"], ["large.jpg", "--exact"], ["small.png"]):
+        code, out, _ = score(*arguments, "--format", "jsonl")
+        (record,) = rows(out)
+        assert code == 0
+        assert record["preprocessing"].startswith("longest edge at most 640 by Pillow LANCZOS (JPEG at any DCT scale")
+        means.append(record["mean"])
+    assert means[1] == pytest.approx(means[2], abs=1e-9)
+    assert means[0] != means[1]
+    assert means[0] == pytest.approx(means[1], abs=0.05)

@@ -454,9 +454,10 @@ def test_probes_made_of_photographs_try_different_things() -> None:
 
     made = pictures_from_photographs(sorted(PHOTOS.glob("*.jpg")))
     shapes = {read_rgb(picture.png).shape for picture in made}
-    assert len(made) == len(shapes) == 5
-    assert len({pixels_sha256(read_rgb(picture.png)) for picture in made}) == 5
-    assert sum(len(picture.png) for picture in made) < 130_000
+    assert len(made) == len(shapes) == 6
+    assert len({pixels_sha256(read_rgb(picture.png)) for picture in made}) == 6
+    assert sum(len(picture.png) for picture in made) < 180_000
+    assert max(shape[1] for shape in shapes) > 640  # above what the bundled model reduces to
 
 
 def test_what_is_left_out_is_assumed_and_said_so(tiny_keras: Path) -> None:
@@ -473,6 +474,15 @@ def test_what_is_said_beside_the_registry_is_recorded(weights: Path) -> None:
     assert open_checkpoint(weights, input_range=(-1, 1)).preprocessing == known.preprocessing
 
 
+def test_the_longest_edge_is_the_registrys_or_what_is_stated(weights: Path, tiny_keras: Path) -> None:
+    known = open_checkpoint(weights)
+    assert (known.preprocessing.longest_edge, known.preprocessing.longest_edge_filter) == (640, "lanczos")
+    assert open_checkpoint(weights, longest_edge=0).preprocessing == Preprocessing()
+    assert open_checkpoint(weights, longest_edge=800).stated == "the command line"
+    assert open_checkpoint(tiny_keras).preprocessing.longest_edge is None
+    assert open_checkpoint(tiny_keras, longest_edge=512).preprocessing == Preprocessing(longest_edge=512)
+
+
 def test_a_checkpoint_in_a_run_folder_brings_its_preprocessing_and_its_folders_name(
     tiny_keras: Path, tmp_path: Path
 ) -> None:
@@ -487,6 +497,6 @@ def test_a_checkpoint_in_a_run_folder_brings_its_preprocessing_and_its_folders_n
     assert checkpoint.stated == "the run folder"
     assert checkpoint.name == "my-run"
     assert open_checkpoint(run / "model.keras", filter="box").preprocessing.filter == "box"
-    (run / "preprocessing.json").write_text('{"filter": "best"}')
+    (run / "preprocessing.json").write_text(json.dumps({**how.to_json(), "filter": "best"}))
     with pytest.raises(CheckpointError, match=r"does not say how 'model.keras' wants its pixels: .*'best'"):
         open_checkpoint(run / "model.keras")

@@ -137,7 +137,7 @@ def test_the_best_model_gives_what_its_validation_said(run: Path, photographs: P
     from edge_nima.distribution import as_distribution, earth_movers_distance, max_entropy_distribution
     from edge_nima.pixels import Preprocessing, read_input
 
-    how = Preprocessing(**json.loads((run / "preprocessing.json").read_text()))
+    how = Preprocessing.from_json(json.loads((run / "preprocessing.json").read_text()))
     rows = [
         row for row in csv.DictReader((photographs / "labels.csv").read_text().splitlines()) if row["split"] == "val"
     ]

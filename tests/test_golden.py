@@ -37,6 +37,7 @@ def test_the_registry_knows_these_weights(checkpoint: Checkpoint) -> None:
     assert checkpoint.name == "idealo-mobilenet-aesthetic"
     assert checkpoint.stated == "the registry"
     assert checkpoint.licence == "Apache-2.0"
+    assert checkpoint.preprocessing.longest_edge == 640
 
 
 def test_photograph_42040_with_keras_and_float32(data: Path, checkpoint: Checkpoint, float32: Interpreter) -> None:

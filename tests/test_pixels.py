@@ -666,6 +666,183 @@ def test_the_specification_is_told_in_one_line() -> None:
     assert Preprocessing(scaling="host", scale=1, offset=0.5).describe().endswith("p * 1 + 0.5 by the caller")
 
 
+# The longest edge, reduced first
+
+EDGE_FILTERS = sorted(set(FILTERS) - {"nearest"})
+
+
+@settings(max_examples=300, deadline=None)
+@given(width=st.integers(1, 9000), height=st.integers(1, 9000), edge=st.integers(1, 4000))
+@example(width=1280, height=719, edge=640)  # 359.5: half to even
+@example(width=1280, height=721, edge=640)  # 360.5
+@example(width=9000, height=1, edge=640)
+def test_the_longest_edge_becomes_exactly_that_and_the_other_keeps_the_proportion(
+    width: int, height: int, edge: int
+) -> None:
+    reduced = Preprocessing(longest_edge=edge).reduced_size(width, height)
+    if max(width, height) <= edge:
+        assert reduced == (width, height)
+        return
+    assert max(reduced) == edge
+    longest, shortest = max(width, height), min(width, height)
+    whole, rest = divmod(shortest * edge, longest)  # in whole numbers, so that nothing is rounded before it is
+    up = 2 * rest > longest or (2 * rest == longest and whole % 2 == 1)
+    expected = max(1, whole + up)
+    assert reduced == ((edge, expected) if width >= height else (expected, edge))
+
+
+@pytest.mark.parametrize("name", EDGE_FILTERS)
+@pytest.mark.parametrize("size", [(300, 171), (171, 300), (301, 300), (260, 3)])
+def test_a_large_picture_is_reduced_by_pillow_and_then_sampled_as_before(size: tuple[int, int], name: str) -> None:
+    rgb = noise(size[1], size[0])
+    how = Preprocessing(longest_edge=120, longest_edge_filter=name, width=50, height=40)
+    small = Image.fromarray(rgb).resize(how.reduced_size(*size), FILTERS[name])
+    assert np.array_equal(to_input(rgb, how), to_input(np.asarray(small), Preprocessing(width=50, height=40)))
+
+
+def test_a_tall_picture_shrinks_in_height_first_whatever_pillows_version_does() -> None:
+    rgb = noise(900, 130)
+    how = Preprocessing(longest_edge=300, width=40, height=300)
+    height_first = Image.fromarray(rgb).resize((130, 300), FILTERS["lanczos"]).resize((43, 300), FILTERS["lanczos"])
+    width_first = Image.fromarray(rgb).resize((43, 900), FILTERS["lanczos"]).resize((43, 300), FILTERS["lanczos"])
+    assert not np.array_equal(np.asarray(height_first), np.asarray(width_first))
+    assert np.array_equal(to_input(rgb, how), to_input(np.asarray(height_first), Preprocessing(width=40, height=300)))
+
+
+def test_a_crop_comes_after_and_blue_can_be_first() -> None:
+    rgb = noise(200, 500)
+    how = Preprocessing(longest_edge=250, fit="crop", channel_order="BGR", width=60, height=60)
+    small = np.asarray(Image.fromarray(rgb).resize((250, 100), FILTERS["lanczos"]))
+    expected = to_input(small, Preprocessing(fit="crop", channel_order="BGR", width=60, height=60))
+    assert np.array_equal(to_input(rgb, how), expected)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (640, 1), (300, 200), (1, 1)])
+def test_pictures_up_to_the_longest_edge_are_as_without_it(size: tuple[int, int]) -> None:
+    rgb = noise(size[1], size[0])
+    assert np.array_equal(to_input(rgb, Preprocessing(longest_edge=640)), to_input(rgb, Preprocessing()))
+    data = encode(rgb, "JPEG", quality=90)
+    assert np.array_equal(read_input(data, Preprocessing(longest_edge=640)), read_input(data, Preprocessing()))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_strides_do_not_matter_to_the_longest_edge(view: str) -> None:
+    how = Preprocessing(longest_edge=48, width=24, height=24)
+    rgb = VIEWS[view](noise(90, 120))
+    assert np.array_equal(to_input(rgb, how), to_input(rgb.copy(), how))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"longest_edge": 0}, "null, a whole number from 1 to 65535"),
+        ({"longest_edge": 65536}, "null, a whole number from 1 to 65535"),
+        ({"longest_edge": True}, "null, a whole number"),
+        ({"longest_edge": "640"}, "null, a whole number"),
+        ({"longest_edge": 640.0}, "null, a whole number"),
+        ({"longest_edge": 640, "longest_edge_filter": "nearest"}, "box, bilinear, hamming, bicubic, lanczos"),
+    ],
+)
+def test_an_impossible_longest_edge_says_what_is_possible(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(CardError) as caught:
+        Preprocessing(**given)
+    assert told in str(caught.value).split("possible:")[1]
+
+
+def test_the_specification_with_a_longest_edge_is_told_and_comes_back_from_its_json() -> None:
+    how = Preprocessing(longest_edge=640)
+    assert how.describe().startswith(
+        "longest edge at most 640 by Pillow LANCZOS (JPEG at any DCT scale of 1920 or more), then 224x224, stretch, "
+    )
+    assert Preprocessing.from_json(how.to_json()) == how
+    assert {"longest_edge", "longest_edge_filter"}.isdisjoint(Preprocessing().to_json())
+    null = {**Preprocessing().to_json(), "longest_edge": None, "longest_edge_filter": None}
+    assert Preprocessing.from_json(null) == Preprocessing()
+
+
+# Large JPEGs, decoded at a DCT scale
+
+SCALED = Preprocessing(longest_edge=100)
+
+
+def large(mode: str = "RGB") -> Image.Image:
+    """1203x801: twelve times SCALED's longest edge, so it is decoded at a quarter of its sides."""
+    return photo(600, 5).convert("RGB").resize((1203, 801), Image.Resampling.BICUBIC).convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("longest", "scale"), [(599, 1), (600, 2), (1199, 2), (1200, 4), (2399, 4), (2400, 8), (5000, 8)]
+)
+def test_the_scale_keeps_three_times_the_longest_edge(
+    longest: int, scale: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    resize = Image.Image.resize
+
+    def watched(image: Image.Image, *args: Any, **options: Any) -> Image.Image:
+        sizes.append(image.size)
+        return resize(image, *args, **options)
+
+    data = encode(Image.new("RGB", (longest, 40), "red"), "JPEG")
+    monkeypatch.setattr(Image.Image, "resize", watched)
+    read_input(data, SCALED)
+    assert sizes[0] == (-(-longest // scale), -(-40 // scale))
+    sizes.clear()
+    read_input(data, SCALED, exact=True)
+    assert sizes[0] == (longest, 40)
+    sizes.clear()
+    read_input(data, Preprocessing())
+    assert sizes[0] == (longest, 40)  # a card of format 1 knows of no scale
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}, {"progressive": True}, {"exif": 6}],
+    ids=lambda options: next(iter(options)) + str(next(iter(options.values()))),
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_at_a_scale_is_nearly_the_whole_one(options: dict[str, Any], mode: str) -> None:
+    image = large(mode)
+    if "exif" in options:
+        exif = Image.Exif()
+        exif[0x0112] = options["exif"]
+        options, image = {"exif": exif}, image.transpose(Image.Transpose.ROTATE_90)
+    data = encode(image, "JPEG", quality=92, **options)
+    fast, whole = (read_input(data, SCALED, exact=exact).astype(int) for exact in (False, True))
+    assert np.array_equal(whole, to_input(read_rgb(data), SCALED))
+    assert not np.array_equal(fast, whole)
+    assert np.abs(fast - whole).mean() < 1.5
+    assert np.quantile(np.abs(fast - whole), 0.99) <= 16
+
+
+def test_a_png_is_never_decoded_at_a_scale() -> None:
+    data = encode(large(), "PNG")
+    assert np.array_equal(read_input(data, SCALED), read_input(data, SCALED, exact=True))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", ENCODINGS, ids=str)
+def test_a_damaged_jpeg_is_called_the_same_at_a_scale(options: dict[str, Any], mode: str) -> None:
+    def told(data: bytes, exact: bool) -> str:
+        try:
+            read_input(data, SCALED, exact=exact)
+        except PictureError as error:
+            return str(error)
+        return "scored"
+
+    image = large()
+    image.paste((128, 128, 128), (0, 500, *image.size))  # one that ends in the grey of a missing part
+    data = encode(image.convert(mode), "JPEG", **options)
+    seen = set()
+    for share in (0.1, 0.6, 0.97, 0.995, 1.0):
+        for tail in (b"", b"\xff\xd9", bytes(2000)):
+            cut = data[: int(len(data) * share)] + (tail if share < 1 else b"")
+            assert told(cut, False) == told(cut, True), (share, tail[:2])
+            seen.add(told(cut, True)[:7])
+    assert seen >= {"scored", "damaged"}
+
+
 # Arrays and hashes
 
 

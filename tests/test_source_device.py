@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge_nima import cli
 from edge_nima.errors import PictureError, RequestError, SourceError
 from edge_nima.frames import device as module
 from edge_nima.frames.device import DeviceSource, check_device, holders, prefers_jpeg
@@ -140,6 +141,30 @@ def test_pixels_stay_pixels_where_no_size_is_asked_for(camera: type[FakeCapture]
     source.open()
     assert not camera.made[0].raw
     assert cv2.CAP_PROP_FOURCC not in dict(camera.made[0].asked)
+
+
+@pytest.mark.parametrize(
+    ("stated", "asked"),
+    [
+        (["--keep", "0"], (640, 480)),
+        ([], (640, 480)),  # nothing is kept without --out
+        (["--out", "shots", "--keep", "3"], None),
+        (["--keep", "0", "--width", "1280", "--height", "720"], (1280, 720)),
+    ],
+)
+def test_a_camera_is_asked_for_no_more_than_is_scored_where_no_frame_is_kept(
+    stated: list[str], asked: tuple[int, int] | None, camera: type[FakeCapture], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    camera.script = [bgr()] * 100_000  # more than are dropped while two are scored
+    assert cli.run(["watch", "0", "--max-frames", "2", *stated]) == 0
+    size = {key: value for key, value in camera.made[0].asked if key != cv2.CAP_PROP_BUFFERSIZE}
+    wanted = (
+        {} if asked is None else dict(zip((cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT), asked, strict=True))
+    )
+    assert {key: size[key] for key in wanted} == wanted
+    assert bool(wanted) == (cv2.CAP_PROP_FRAME_WIDTH in size)
 
 
 def test_deep_pixels_are_refused_and_not_scored(camera: type[FakeCapture]) -> None:

@@ -23,7 +23,7 @@ from edge_nima.vectors import export_vectors
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("vectors")
-    assert export_vectors(load_model(), folder) == 162
+    assert export_vectors(load_model(), folder) == 180
     return folder
 
 
@@ -41,8 +41,8 @@ def read(folder: Path, of: dict[str, str], height: int, width: int) -> np.ndarra
 
 
 def test_every_picture_becomes_its_upright_pixels_and_every_input(folder: Path, vectors: dict[str, Any]) -> None:
-    hows = {key: Preprocessing(**how) for key, how in vectors["preprocessings"].items()}
-    assert len(hows) == 2 * len(FILTERS) + 3
+    hows = {key: Preprocessing.from_json(how) for key, how in vectors["preprocessings"].items()}
+    assert len(hows) == 2 * len(FILTERS) + 8
     inputs = 0
     for told in vectors["pictures"]:
         upright = read_rgb(folder / told["file"])
@@ -51,11 +51,13 @@ def test_every_picture_becomes_its_upright_pixels_and_every_input(folder: Path, 
             how = hows[key]
             assert np.array_equal(to_input(upright, how), read(folder, file, how.height, how.width)), told["name"]
             inputs += 1
+        above = max(told["width"], told["height"]) > 640
+        assert above == (told["name"] in {"png-three-fold", "probe-6"} or "-large-" in told["name"])
     assert inputs > 100
 
 
 def test_every_buffer_becomes_its_upright_pixels_and_its_input(folder: Path, vectors: dict[str, Any]) -> None:
-    how = Preprocessing(**vectors["preprocessings"]["card"])
+    how = Preprocessing.from_json(vectors["preprocessings"]["card"])
     seen = set()
     for told in vectors["buffers"]:
         buffer = CameraBuffer(
@@ -144,7 +146,7 @@ def test_the_command_writes_them_and_never_over_anything_else(
 ) -> None:
     target = tmp_path / "vectors"
     assert cli.run(["check", "--export-vectors", str(target)]) == 0
-    assert f"162 pictures and buffers with their inputs and distributions: {target}" in capsys.readouterr().out
+    assert f"180 pictures and buffers with their inputs and distributions: {target}" in capsys.readouterr().out
     assert cli.run(["check", "--export-vectors", str(target)]) == 2
     assert "holds vectors already; add --overwrite" in capsys.readouterr().err
     (target / "buffers" / "left.bin").write_bytes(b"of an earlier version")

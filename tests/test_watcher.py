@@ -262,3 +262,22 @@ def test_no_thread_is_left_behind(tmp_path: Path) -> None:
         recorder = Recorder(open_store("jsonl", tmp_path))
         watcher(FakeSource(*["frame"] * 5, live=False), keeper=keeper, recorder=recorder).run()
     assert threading.active_count() == before
+
+
+def test_live_frames_above_the_longest_edge_are_said_once_and_those_of_a_file_are_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    for live, rgb, longest_edge, lines in (
+        (True, (480, 641), 640, 1),
+        (True, (480, 640), 640, 0),
+        (True, (480, 641), None, 0),
+        (False, (480, 641), 640, 0),
+    ):
+        caplog.clear()
+        source = FakeSource(*["frame"] * 3, live=live)
+        source.rgb = lambda _, size=rgb: np.zeros((*size, 3), np.uint8)  # type: ignore[misc]
+        watcher(source, longest_edge=longest_edge).run()
+        said = [line for line in caplog.messages if "reduced" in line]
+        assert len(said) == lines
+        assert all("641x480" in line and "second stream" in line for line in said)

@@ -35,7 +35,7 @@ def pictures_from_card(card: Card) -> list[Picture]:
 
 
 def pictures_from_photographs(photographs: Sequence[Path]) -> list[Picture]:
-    """Five small PNGs out of photographs, each trying something else; about 100 kB together: they travel along.
+    """Six PNGs out of photographs, each trying something else; about 150 kB together: they travel along.
 
     Args:
         photographs: at least four; the first few are used, in order.
@@ -64,6 +64,7 @@ def pictures_from_photographs(photographs: Sequence[Path]) -> list[Picture]:
         (named(2, "palette 361x241, reduced"), at(2, 361, 241).quantize(32, Image.Quantize.MEDIANCUT)),
         (named(3, "RGBA 113x75, alpha over white"), veiled),
         (named(4, "greyscale 241x160, reduced one way"), at(4, 241, 160).convert("L")),
+        (named(0, "palette 801x601, above 640"), at(0, 801, 601).quantize(8, dither=Image.Dither.NONE)),
     ]
     return [Picture(name, _png(image)) for name, image in made]
 

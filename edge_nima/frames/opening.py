@@ -22,7 +22,7 @@ POSSIBLE = (
 def open_source(
     text: str | Sequence[str], *, width: int | None = None, height: int | None = None, fps: float | None = None,
     rotate: int = 0, mirror: bool = False, loop: bool = False, realtime: bool = False, existing: bool = False,
-    timeout_s: float = 10.0, label: str | None = None,
+    timeout_s: float = 10.0, label: str | None = None, enough: int | None = None,
 ) -> Source:  # fmt: skip
     """The source that a person means. It is made, not opened: `open` begins.
 
@@ -39,6 +39,8 @@ def open_source(
         existing: a folder's photographs that are there already, too.
         timeout_s: without a frame for so long a camera or stream is lost, seconds.
         label: its name in records and topics; None for one made of `text`.
+        enough: longest edge, pixels, that does where neither width nor height is given: a V4L2 camera is asked for
+            a 4:3 mode of it. None for the camera's own choice.
 
     Raises:
         RequestError: it is nothing of these, or the options cannot be.
@@ -58,6 +60,8 @@ def open_source(
         from edge_nima.frames.device import DeviceSource
 
         device = int(one) if number else one
+        if enough is not None and width is None and height is None:
+            width, height = enough, enough * 3 // 4
         source = DeviceSource(device, width=width, height=height, fps=fps, timeout_s=timeout_s, label=label)
     elif number := re.fullmatch(r"picamera2?(?::(\d{1,3}))?", one):
         from edge_nima.frames.picamera import PicameraSource

@@ -22,7 +22,8 @@ Pixels = NDArray[np.uint8]
 log = logging.getLogger("edge_nima.frames")
 
 _MAIN = (1920, 1080)
-_LORES_WIDTH = 640
+_LORES_EDGE = 640
+"""Longest edge of the stream that is scored: what the bundled model would reduce a larger one to."""
 _BUFFERS = 6
 _MOST_HELD = 3
 """Requests that frames may hold at once. The camera stalls when all are held."""
@@ -89,8 +90,8 @@ class PicameraSource:
 
     def _begin(self) -> None:
         width, height = self._size
-        small = min(width, _LORES_WIDTH)
-        lores = small // 2 * 2, max(2, round(height * small / width / 2) * 2)
+        share = min(1.0, _LORES_EDGE / max(width, height))
+        lores = max(2, round(width * share / 2) * 2), max(2, round(height * share / 2) * 2)
         controls = {}
         if self._fps is not None:
             interval = round(1e6 / self._fps)

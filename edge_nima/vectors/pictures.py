@@ -49,9 +49,10 @@ class Picture:
 
 
 def photographs(card: Card) -> list[Image.Image]:
-    """The photographs inside a card's probes, RGB, largest first."""
+    """The photographs inside a card's probes, RGB, largest first; without the one above 640, of few colours."""
     found = [Image.fromarray(read_rgb(probe.picture)) for probe in card.probes]
-    return sorted(found, key=lambda image: -image.width * image.height)
+    small = [image for image in found if max(image.size) <= 640]
+    return sorted(small or found, key=lambda image: -image.width * image.height)
 
 
 def pictures(card: Card) -> Iterator[Picture]:

@@ -57,7 +57,8 @@ def assemble(
         EdgeNimaError: one of them cannot be, with what to type.
     """
     model = load_model(settings.model, settings.card)
-    make = source_maker(settings)
+    edge = model.card.preprocessing.longest_edge
+    make = source_maker(settings, edge)
     opened = None if wait else _open(make(), parts)
     camera = settings.name or (opened or make()).label
     scoring = _scoring(settings, model, parts, breathe)
@@ -85,6 +86,7 @@ def assemble(
     watcher = Watcher(
         make, scoring, plan_of(settings), camera=settings.name, opened=opened, model=model.label, recorder=recorder,
         keeper=keeper, listeners=told, board=Board(folder, pids=pids), notifier=notifier, publisher=publisher,
+        longest_edge=edge,
     )  # fmt: skip
     if page is not None:
         page.start()
@@ -97,13 +99,14 @@ def assemble(
     return watcher
 
 
-def source_maker(settings: Settings) -> Callable[[], Source]:
-    """What makes the source that the settings name, not opened."""
+def source_maker(settings: Settings, longest_edge: int | None = None) -> Callable[[], Source]:
+    """What makes the source that the settings name, not opened; no larger than is scored where no frame is kept."""
     text = settings.source[0] if len(settings.source) == 1 else list(settings.source)
     return lambda: open_source(
         text, width=settings.width, height=settings.height, fps=settings.capture_fps, rotate=settings.rotate,
         mirror=settings.mirror, loop=settings.loop, realtime=settings.realtime, existing=settings.existing,
         timeout_s=settings.seconds("lost_after"), label=settings.name,
+        enough=None if settings.keep and settings.out is not None else longest_edge,
     )  # fmt: skip
 
 

@@ -83,6 +83,7 @@ class Watcher:
         board: Board | None = None,
         notifier: Notifier | None = None,
         publisher: Publisher | None = None,
+        longest_edge: int | None = None,
     ) -> None:
         """Prepare; `run` begins.
 
@@ -99,6 +100,7 @@ class Watcher:
             board: read for temperature and the like.
             notifier: the service manager's.
             publisher: one of the listeners, whose messages `status` counts.
+            longest_edge: to which the model's preprocessing reduces larger frames, pixels; said once when one comes.
         """
         source = opened or make_source()
         self.camera = camera or source.label
@@ -108,6 +110,7 @@ class Watcher:
         self._recorder, self._keeper, self._listeners = recorder, keeper, tuple(listeners)
         self._board, self._notifier = board, notifier or Notifier()
         self._publisher = publisher
+        self._longest_edge = longest_edge
         self._slot = Slot()
         self._capture = Capture(make_source, self._slot, plan.lost_after_s, opened)
         self._stop = threading.Event()
@@ -215,6 +218,14 @@ class Watcher:
             self._counts.still += 1
             self._set_pace(began)
             return
+        if self.live and self._longest_edge is not None and max(frame.rgb.shape) > self._longest_edge:
+            height, width = frame.rgb.shape[:2]
+            log.info(
+                "frames are %dx%d: each is reduced to %d pixels before it is scored, which costs time; a second stream "
+                "of the camera that is no larger saves that",
+                width, height, self._longest_edge,
+            )  # fmt: skip
+            self._longest_edge = None
         name = frame.name if frame.name not in self._own_names else f"{self.camera}/{utc(frame.taken_at)}"
         record = self._score(frame, name)
         scored = Scored(record, self.camera, frame.taken_at, round((monotonic() - began) * 1e3, 3))
