@@ -208,7 +208,9 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:60] + "…"
 
 
-def read_rgb(source: str | os.PathLike[str] | bytes, *, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
+def read_rgb(
+    source: str | os.PathLike[str] | bytes, *, max_megapixels: float = MAX_MEGAPIXELS, least_edge: int = 0
+) -> Pixels:
     """Decode a photograph to upright RGB: EXIF orientation applied, alpha over white, first frame of an animation.
 
     Greyscale, palette and CMYK become RGB, 16-bit samples lose their low byte. Embedded colour profiles are not
@@ -217,6 +219,7 @@ def read_rgb(source: str | os.PathLike[str] | bytes, *, max_megapixels: float = 
     Args:
         source: a path, or the bytes of an encoded picture.
         max_megapixels: refuse larger pictures, in millions of pixels.
+        least_edge: decode a JPEG at the smallest DCT scale that keeps this longest edge, pixels; 0 for in full.
 
     Returns:
         uint8, shape (height, width, 3), red first, C-contiguous.
@@ -224,7 +227,7 @@ def read_rgb(source: str | os.PathLike[str] | bytes, *, max_megapixels: float = 
     Raises:
         PictureError: with the reason, on one line.
     """
-    return np.ascontiguousarray(_open_rgb(source, max_megapixels))
+    return np.ascontiguousarray(_open_rgb(source, max_megapixels, least_edge))
 
 
 def read_input(

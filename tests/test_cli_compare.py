@@ -17,6 +17,7 @@ from edge_nima.cli import run
 from edge_nima.distribution import RATINGS
 from edge_nima.pixels import Preprocessing
 from edge_nima.records import FileStamp, RecordFile, ScoreRecord
+from edge_nima.scorer import load_model
 
 HOW = Preprocessing().describe()
 COMMAND = [sys.executable, "-m", "edge_nima", "compare"]
@@ -166,8 +167,8 @@ def test_records_without_preprocessing_are_compared_with_a_warning(desk: Path, c
         (["ref.jsonl", "cand.jsonl", "--html", "notes.jsonl"], "--overwrite"),
         (["ref.jsonl", "cand.jsonl", "-o", "none/a.json"], "mkdir -p"),
         (["ref.jsonl", "cand.jsonl", "--html", "none/a.html"], "mkdir -p"),
-        (["ref.jsonl", "cand.jsonl", "-o", "ref.jsonl", "--overwrite"], "is what is compared"),
-        (["ref.jsonl", "cand.jsonl", "--html", "./cand.jsonl", "--overwrite"], "is what is compared"),
+        (["ref.jsonl", "cand.jsonl", "-o", "ref.jsonl", "--overwrite"], "is one of the inputs"),
+        (["ref.jsonl", "cand.jsonl", "--html", "./cand.jsonl", "--overwrite"], "is one of the inputs"),
         (["ref.jsonl", "cand.jsonl", "-o", "a.html", "--html", "a.html"], "both"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
@@ -236,5 +237,5 @@ def test_what_score_writes_compares(tmp_path: Path, compare: Compare, monkeypatc
     document = json.loads(out)
     assert (document["n"], document["agreement"]["maximum"]) == (6, 0)
     assert document["join"]["other_size"] == document["join"]["missing"] == []
-    assert document["preprocessing"] == HOW
+    assert document["preprocessing"] == load_model().card.preprocessing.describe()
     assert "this compares machines, not models" in one_line(err)

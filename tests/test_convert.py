@@ -433,12 +433,13 @@ def test_an_interrupted_conversion_keeps_what_is_finished(
 
 
 def test_the_draw_of_calibration_photographs_is_seeded() -> None:
-    from edge_nima_convert.photographs import draw
+    from edge_nima.frames.files import draw_photographs
 
     names = [Path(f"{i}.jpg") for i in range(100)]
-    assert draw(names, 10, seed=1) == draw(names, 10, seed=1) != draw(names, 10, seed=2)
-    assert draw(names, 10, seed=1) == sorted(draw(names, 10, seed=1), key=lambda p: int(p.stem))
-    assert draw(names, 200, seed=1) == names
+    ten = draw_photographs(names, 10, seed=1)
+    assert ten == draw_photographs(names, 10, seed=1) != draw_photographs(names, 10, seed=2)
+    assert ten == sorted(ten, key=lambda p: int(p.stem))
+    assert draw_photographs(names, 200, seed=1) == names
 
 
 def test_probe_pictures_are_kept_from_model_to_model(converted: Path) -> None:

@@ -128,9 +128,9 @@ def test_larger_photographs_are_reduced_first_and_the_shards_say_so(
         pack(read_manifest(photographs), packed, how)
     data = {"shards": str(tmp_path / "edge"), "size": 40}
     config = make_config({"data": data, "network": {"input": 32}}, "test.toml")
-    with pytest.raises(RequestError, match=r"data\.longest_edge 160, .* says 0: --set data\.longest_edge=160"):
-        with RunFolder(tmp_path / "run", config) as folder:
-            material(config, folder, lambda *_: None, lambda _: None)
+    told = r"data\.longest_edge 160, .* says 0: --set data\.longest_edge=160"
+    with RunFolder(tmp_path / "run", config) as folder, pytest.raises(RequestError, match=told):
+        material(config, folder, lambda *_: None, lambda _: None)
     config = make_config({"data": {**data, "longest_edge": 160}, "network": {"input": 32}}, "test.toml")
     with RunFolder(tmp_path / "other", config) as folder:
         assert len(material(config, folder, lambda *_: None, lambda _: None)) == 8

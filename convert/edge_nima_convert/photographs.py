@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,14 +60,6 @@ def load_inputs(photographs: Sequence[Path], how: Preprocessing, step: Callable[
         step()
     stacked = np.stack(pixels) if pixels else np.zeros((0, how.height, how.width, 3), np.uint8)
     return Inputs(stacked, tuple(paths), tuple(map(pixels_sha256, stacked)), tuple(unreadable))
-
-
-def draw(photographs: Sequence[Path], count: int, seed: int) -> list[Path]:
-    """Draw `count` photographs, the same for the same seed, in their own order; all when there are no more."""
-    if len(photographs) <= count:
-        return list(photographs)
-    chosen = sorted(random.Random(seed).sample(range(len(photographs)), count))
-    return [photographs[i] for i in chosen]
 
 
 def predicted_means(

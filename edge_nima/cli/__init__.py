@@ -12,7 +12,22 @@ import typer
 import typer.core
 
 from edge_nima import __version__
-from edge_nima.cli import best, cameras, check, compare, convert, data, doctor, models, phone, score, show, train, watch
+from edge_nima.cli import (
+    best,
+    cameras,
+    check,
+    compare,
+    convert,
+    data,
+    doctor,
+    examine,
+    models,
+    phone,
+    score,
+    show,
+    train,
+    watch,
+)
 from edge_nima.cli.options import INTERRUPTED
 from edge_nima.errors import EdgeNimaError, reason
 
@@ -46,6 +61,7 @@ app.command("doctor")(doctor.doctor)
 app.command("best")(best.best)
 app.command("convert")(convert.convert)
 app.command("compare")(compare.compare)
+app.command("examine")(examine.examine)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")

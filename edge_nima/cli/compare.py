@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.options import say
-from edge_nima.errors import OutputError, RequestError, printable, reason
+from edge_nima.cli.options import refuse_outputs, say
+from edge_nima.errors import RequestError, printable
 
 if TYPE_CHECKING:
     from edge_nima.comparison import Comparison
@@ -48,7 +48,8 @@ def compare(
     from edge_nima.comparison import compare_records
 
     kind = form or (Format.json if output is not None and output.suffix.lower() == ".json" else Format.table)
-    _refuse([reference, candidate, *([labels] if labels else [])], output, html, overwrite)
+    inputs = [reference, candidate, *([labels] if labels else [])]
+    refuse_outputs(inputs, {"--output": output, "--html": html}, overwrite)
     if photos is not None and html is None:
         raise RequestError("--photos is for the page: give --html FILE too")
     if photos is not None and not photos.is_dir():
@@ -68,37 +69,14 @@ def compare(
         say(f"the page is '{printable(html)}'")
 
 
-def _refuse(inputs: list[Path], output: Path | None, html: Path | None, overwrite: bool) -> None:
-    """Refuse outputs that cannot be, or would be lost, before any work."""
-    from edge_nima.records import is_special
-
-    outputs = [path for path in (output, html) if path is not None]
-    for path in outputs:
-        if is_special(path):
-            continue
-        if any(path.exists() and given.exists() and path.samefile(given) for given in inputs):
-            raise RequestError(f"'{printable(path)}' is what is compared; write somewhere else")
-        if path.exists() and not overwrite:
-            raise RequestError(f"'{printable(path)}' exists: --overwrite replaces it")
-    if output is not None and html is not None and output.absolute() == html.absolute():
-        raise RequestError(f"--output and --html are both '{printable(html)}'")
-
-
 def _put(comparison: Comparison, kind: Format, output: Path | None) -> None:
     from edge_nima.cli.compare_table import table
     from edge_nima.cli.sinks import put_out
-    from edge_nima.records import is_special, write_whole
     from edge_nima.report import as_json
+    from edge_nima.report.parts import write_document
 
     text = as_json(comparison) if kind == Format.json else table(comparison, to_terminal=output is None)
     if output is None:
         put_out(text)
         return
-    try:
-        content = text.encode("utf-8", "backslashreplace")
-        if is_special(output):
-            output.write_bytes(content)
-        else:
-            write_whole(output, content)
-    except OSError as error:
-        raise OutputError(f"cannot write '{printable(output)}': {reason(error)}") from error
+    write_document(output, text)

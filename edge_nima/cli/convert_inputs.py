@@ -59,7 +59,7 @@ def read_material(source: Checkpoint, recipes: Sequence[Recipe], draws: Draws) -
         CalibrationError: too few different photographs.
         RequestError: a path does not exist.
     """
-    from edge_nima.frames.files import find_photographs
+    from edge_nima.frames.files import draw_photographs, find_photographs
     from edge_nima_convert import photographs
     from edge_nima_convert.calibration import calibration_document, load_draw
     from edge_nima_convert.conversion import Material, needs_training
@@ -80,7 +80,7 @@ def read_material(source: Checkpoint, recipes: Sequence[Recipe], draws: Draws) -
     if not any(map(needs_training, recipes)):
         return calibrating, inputs.hashes
     pool = find_photographs(draws.training or draws.calibration)
-    training = _read(photographs.draw(pool, draws.training_count, draws.seed), source, "photographs to train on")
+    training = _read(draw_photographs(pool, draws.training_count, draws.seed), source, "photographs to train on")
     if not training.paths:
         raise RequestError("none of the photographs of --distil-photographs can be read")
     described = {**described, "training": {"n": len(training.paths), "different": len(training.hashes)}}
@@ -91,7 +91,7 @@ def read_material(source: Checkpoint, recipes: Sequence[Recipe], draws: Draws) -
 def _draw(source: Checkpoint, draws: Draws) -> Draw:
     """Calibration photographs from rating bins: by people's labels, or by what the float model predicts."""
     from edge_nima.ava import read_labels
-    from edge_nima.frames.files import find_photographs
+    from edge_nima.frames.files import draw_photographs, find_photographs
     from edge_nima_convert import photographs
     from edge_nima_convert.draws import choose_calibration
 
@@ -99,7 +99,7 @@ def _draw(source: Checkpoint, draws: Draws) -> Draw:
     how, per_bin, bins, seed = source.preprocessing, draws.per_bin, draws.bins, draws.seed
     if draws.labels is not None:
         return choose_calibration(found, labels=read_labels(draws.labels), per_bin=per_bin, bins=bins, seed=seed)
-    pool = photographs.draw(found, MOST_PREDICTED, seed)
+    pool = draw_photographs(found, MOST_PREDICTED, seed)
     if len(pool) < len(found):
         say(f"making rating bins of {len(pool)} of {len(found)} photographs; with --labels all can be drawn")
     with progress("rating bins by the float model", len(pool)) as step:
@@ -149,15 +149,14 @@ def _evaluated(source: Checkpoint, draws: Draws, used: frozenset[str]) -> Judgin
     import numpy as np
 
     from edge_nima.ava import read_labels
-    from edge_nima.frames.files import find_photographs
+    from edge_nima.frames.files import draw_photographs, find_photographs
     from edge_nima.records import FileStamp
-    from edge_nima_convert import photographs
     from edge_nima_convert.conversion import Yardstick, ask_float
     from edge_nima_convert.reference import reference_records
 
     labels = None if draws.evaluate_labels is None else read_labels(draws.evaluate_labels)
     found = find_photographs(draws.evaluate)
-    chosen = photographs.draw(found, draws.evaluate_count, draws.seed)
+    chosen = draw_photographs(found, draws.evaluate_count, draws.seed)
     if len(chosen) < len(found):
         say(f"judging by {len(chosen)} of {len(found)} photographs (--evaluate-count)")
     stamps = [FileStamp.of(path) for path in chosen]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.errors import printable
+from edge_nima.errors import RequestError, printable
 
 if TYPE_CHECKING:
     from edge_nima.card import Card
@@ -34,6 +36,31 @@ def warn_of_gate(card: Card) -> None:
     told = warning(card.gate)
     if told:
         say(f"warning: {printable(card.name)}: {told}")
+
+
+def refuse_outputs(inputs: Iterable[Path], outputs: Mapping[str, Path | None], overwrite: bool) -> None:
+    """Refuse outputs that cannot be, or would lose something, before any work.
+
+    Args:
+        inputs: files that are read.
+        outputs: files to write, by their options; None for an option that was not given.
+        overwrite: whether they may replace files.
+
+    Raises:
+        RequestError: with the first that is refused, and why.
+    """
+    from edge_nima.records import is_special
+
+    given = {option: path for option, path in outputs.items() if path is not None}
+    for path in given.values():
+        if is_special(path) or not path.exists():
+            continue
+        if any(read.exists() and path.samefile(read) for read in inputs):
+            raise RequestError(f"'{printable(path)}' is one of the inputs; write somewhere else")
+        if not overwrite:
+            raise RequestError(f"'{printable(path)}' exists: --overwrite replaces it")
+    if len({path.absolute() for path in given.values()}) < len(given):
+        raise RequestError(f"{' and '.join(given)} are both '{printable(next(iter(given.values())))}'")
 
 
 INTERRUPTED = 130

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import random
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from glob import escape, glob, has_magic
 from pathlib import Path
@@ -50,6 +51,14 @@ def find_photographs(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
             folder, name = os.path.split(photograph)
             found.setdefault(os.path.join(real(folder), name), Path(photograph))
     return list(found.values())
+
+
+def draw_photographs(photographs: Sequence[Path], count: int, seed: int) -> list[Path]:
+    """Draw `count` photographs, the same for the same seed, in their own order; all when there are no more."""
+    if len(photographs) <= count:
+        return list(photographs)
+    chosen = sorted(random.Random(seed).sample(range(len(photographs)), count))
+    return [photographs[i] for i in chosen]
 
 
 def _expand(path: str) -> list[str]:

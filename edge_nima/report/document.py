@@ -72,7 +72,7 @@ def as_document(comparison: Comparison, layers: Sequence[LayerError] = ()) -> di
     }
     if layers:
         document["layers"] = [asdict(layer) for layer in layers]
-    clean: dict[str, Any] = _finite(document)
+    clean: dict[str, Any] = finite(document)
     return clean
 
 
@@ -114,12 +114,12 @@ def _ends(low: float, high: float) -> list[float] | None:
     return [low, high] if math.isfinite(low) and math.isfinite(high) else None
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same with None for what JSON has no number for, and lists for tuples."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -31,7 +31,7 @@ def document(title: str, sections: Iterable[str]) -> str:
 
 
 def write_document(path: str | os.PathLike[str], content: str) -> None:
-    """Write a page; it appears whole, and replaces what is there.
+    """Write a page or other text; it appears whole, and replaces what is there.
 
     Raises:
         RequestError: `path` is a folder or is in none.

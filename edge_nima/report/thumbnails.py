@@ -7,9 +7,13 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_nima.errors import PictureError, RequestError, printable
 from edge_nima.joining import photograph_id
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIDE = 320
 """Of the square that a thumbnail fits in, pixels."""
@@ -86,10 +90,17 @@ def thumbnail(path: Path) -> str:
 
     from edge_nima.pixels import read_rgb
 
-    image = Image.fromarray(read_rgb(path))
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return as_uri(Image.fromarray(read_rgb(path)))
+
+
+def as_uri(image: Image.Image) -> str:
+    """An RGB picture as a data URI: within 320x320, JPEG."""
+    from PIL import Image
+
+    small = image.copy()
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
+    small.save(buffer, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
