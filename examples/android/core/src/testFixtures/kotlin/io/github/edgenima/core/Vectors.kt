@@ -27,7 +27,7 @@ class Vectors private constructor(private val folder: File) {
     val buffers: List<JsonObject> get() = list("buffers")
 
     private fun preprocessing(raw: JsonObject): Preprocessing {
-        val card = """{"format": "edge-nima card", "format_version": 1, "name": "a", "preprocessing": $raw}"""
+        val card = """{"format": "edge-nima card", "format_version": 2, "name": "a", "preprocessing": $raw}"""
         return Card.parse(card.toByteArray()).preprocessing
     }
 
