@@ -1,6 +1,10 @@
 package io.github.edgenima.core
 
-private const val SECONDS = 2.0
+import java.lang.management.ManagementFactory
+
+private const val WARM_UP_SECONDS = 0.7
+private const val SECONDS = 0.7
+private val THREADS = ManagementFactory.getThreadMXBean()
 
 /**
  * How long a frame takes to become the model's input of 224x224, on this machine, and what the step to a longest edge
@@ -30,18 +34,18 @@ private fun how(filter: Filter, edge: Int?) = Preprocessing(
     224, 224, Fit.STRETCH, filter, filter != Filter.NEAREST, ChannelOrder.RGB, 1 / 127.5, -1.0, Scaling.GRAPH, edge,
 )
 
-/** Milliseconds; of as many frames as [SECONDS] hold, after half as many that the compiler needs. */
+/** Milliseconds of this thread's processor time: other programs do not count. */
 private fun median(buffer: CameraBuffer, how: Preprocessing): Double {
     val reader = FrameReader(how)
     val input = ByteArray(how.size)
-    val until = System.nanoTime() + SECONDS / 2 * 1e9
-    while (System.nanoTime() < until) reader.read(buffer, input)
     val times = mutableListOf<Long>()
-    val end = System.nanoTime() + SECONDS * 1e9
-    while (System.nanoTime() < end) {
-        val began = System.nanoTime()
+    var seconds = 0.0
+    while (seconds < WARM_UP_SECONDS + SECONDS) {
+        val began = THREADS.currentThreadCpuTime
         reader.read(buffer, input)
-        times += System.nanoTime() - began
+        val took = THREADS.currentThreadCpuTime - began
+        seconds += took / 1e9
+        if (seconds > WARM_UP_SECONDS) times += took
     }
     return times.sorted()[times.size / 2] / 1e6
 }
