@@ -88,7 +88,8 @@ internal class Coefficients(val first: IntArray, val count: IntArray, val size: 
         for ((i, output) in outputs.withIndex()) {
             weights.copyInto(chosen, i * size, output * size, (output + 1) * size)
         }
-        return Coefficients(outputs.map { first[it] }.toIntArray(), outputs.map { count[it] }.toIntArray(), size, chosen)
+        val firsts = IntArray(outputs.size) { first[outputs[it]] }
+        return Coefficients(firsts, IntArray(outputs.size) { count[outputs[it]] }, size, chosen)
     }
 
     /** The source pixels that are looked at, in order. */

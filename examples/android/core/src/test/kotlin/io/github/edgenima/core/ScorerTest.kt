@@ -57,7 +57,8 @@ class ScorerTest {
         for ((what, answer) in wrong) {
             val runtime = fake(vectors, answer)
             val error = assertFailsWith<NotProven>(what) { Scorer.open(vectors.model, ImageIoDecoder) { runtime } }
-            assertTrue("${vectors.probes} of ${vectors.probes} golden probes fail" in assertNotNull(error.message), error.message)
+            val wanted = "${vectors.probes} of ${vectors.probes} golden probes fail"
+            assertTrue(wanted in assertNotNull(error.message), error.message)
             assertEquals(vectors.probes, error.results.count { it.problem != null }, what)
             assertTrue(runtime.closed, what)
             if (what == "an exception") assertTrue("the delegate is gone" in error.message!!, error.message)
