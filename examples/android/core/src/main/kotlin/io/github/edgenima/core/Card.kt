@@ -63,7 +63,7 @@ public class Card(
 
     public companion object {
         private const val FORMAT = "edge-nima card"
-        private const val FORMAT_VERSION = 1L
+        private const val FORMAT_VERSION = 2L
         private const val CARD_FILE = "edge_nima_card.json"
         private const val LARGEST = 32 shl 20
 
@@ -99,7 +99,7 @@ public class Card(
             val given = raw.asJsonObject["format_version"]
             val version = given.wholeOrNull()
             if (version == null || version < 1) {
-                throw ModelRejected("the card's format_version is ${shown(given)}; possible: $FORMAT_VERSION")
+                throw ModelRejected("the card's format_version is ${shown(given)}; possible: 1 to $FORMAT_VERSION")
             }
             if (version > FORMAT_VERSION) {
                 throw ModelRejected(

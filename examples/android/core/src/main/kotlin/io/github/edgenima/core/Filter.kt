@@ -82,6 +82,27 @@ internal class Span(val start: Float, val stop: Float) {
  * For each output pixel of one axis: where its weights begin, how many there are, and the weights in steps of 1/2^22.
  */
 internal class Coefficients(val first: IntArray, val count: IntArray, val size: Int, val weights: IntArray) {
+    /** The weights of chosen output pixels only, in the order given. */
+    fun at(outputs: IntArray): Coefficients {
+        val chosen = IntArray(outputs.size * size)
+        for ((i, output) in outputs.withIndex()) {
+            weights.copyInto(chosen, i * size, output * size, (output + 1) * size)
+        }
+        val firsts = IntArray(outputs.size) { first[outputs[it]] }
+        return Coefficients(firsts, IntArray(outputs.size) { count[outputs[it]] }, size, chosen)
+    }
+
+    /** The source pixels that are looked at, in order. */
+    fun used(): IntArray {
+        val used = BooleanArray(first.indices.maxOf { first[it] + count[it] })
+        for (i in first.indices) used.fill(true, first[i], first[i] + count[i])
+        return used.indices.filter { used[it] }.toIntArray()
+    }
+
+    /** The same weights where of the source there is no more than the pixels `kept`, all those of [used]. */
+    fun over(kept: IntArray): Coefficients =
+        Coefficients(first.map { kept.binarySearch(it) }.toIntArray(), count, size, weights)
+
     companion object {
         const val PRECISION = 32 - 8 - 2
 

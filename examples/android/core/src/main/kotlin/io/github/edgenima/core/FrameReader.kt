@@ -1,12 +1,11 @@
 package io.github.edgenima.core
 
 /**
- * Camera buffers to the model's input, without a copy of the frame where the filter is nearest, and without allocating
- * anything from the second frame of a size on.
+ * Camera buffers to the model's input, without a copy of the frame where the filter is nearest and nothing is reduced
+ * before, and without allocating anything from the second frame of a size on.
  */
 public class FrameReader(private val how: Preprocessing) {
-    private val nearest = how.filter == Filter.NEAREST
-    private val gatherer = Gatherer(how.takeIf { nearest })
+    private val nearest = Gatherer(how)
     private val all = Gatherer(null)
     private var whole = ByteArray(0)
     private var resizer: Resizer? = null
@@ -20,9 +19,11 @@ public class FrameReader(private val how: Preprocessing) {
      */
     public fun read(buffer: CameraBuffer, out: ByteArray) {
         if (out.size != how.size) throw PictureRejected("an input of ${out.size} bytes; possible: ${how.size}")
-        if (nearest) return gatherer.gather(buffer, out)
-        if (whole.size != gatherer.size(buffer)) whole = ByteArray(gatherer.size(buffer))
-        gatherer.gather(buffer, whole)
+        if (how.filter == Filter.NEAREST && !how.reduces(buffer.width, buffer.height)) {
+            return nearest.gather(buffer, out)
+        }
+        if (whole.size != all.size(buffer)) whole = ByteArray(all.size(buffer))
+        all.gather(buffer, whole)
         resizerOf(buffer.turn.width(buffer.width, buffer.height), buffer.turn.height(buffer.width, buffer.height))
             .resize(whole, out)
     }

@@ -31,19 +31,18 @@ internal class Pick(
     }
 }
 
-/** Rows `top` to `top + rows` of a picture `width` pixels wide, each to as many pixels as there are weights. */
+/** Chosen rows of a picture `width` pixels wide, each to as many pixels as there are weights. */
 internal class Narrow(
     private val weights: Coefficients,
     private val width: Int,
-    private val top: Int,
-    private val rows: Int,
+    private val rows: IntArray,
     order: ChannelOrder,
 ) : Pass {
     private val red = order.red
 
     override fun run(from: ByteArray, out: ByteArray) {
         var to = 0
-        for (row in top until top + rows) {
+        for (row in rows) {
             for (column in weights.first.indices) {
                 var r = HALF
                 var g = HALF
@@ -66,14 +65,14 @@ internal class Narrow(
     }
 }
 
-/** As many rows of `length` bytes as there are weights, out of rows of which the first given is row `top`. */
-internal class Shorten(private val weights: Coefficients, private val length: Int, private val top: Int) : Pass {
+/** Rows of `length` bytes to as many as there are weights. */
+internal class Shorten(private val weights: Coefficients, private val length: Int) : Pass {
     private val sums = IntArray(length)
 
     override fun run(from: ByteArray, out: ByteArray) {
         for (row in weights.first.indices) {
             sums.fill(HALF)
-            var at = (weights.first[row] - top) * length
+            var at = weights.first[row] * length
             val start = row * weights.size
             for (k in start until start + weights.count[row]) {
                 val weight = weights.weights[k]

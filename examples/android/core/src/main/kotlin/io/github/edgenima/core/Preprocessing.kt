@@ -3,6 +3,7 @@ package io.github.edgenima.core
 import com.google.gson.JsonElement
 import com.google.gson.JsonObject
 import kotlin.math.abs
+import kotlin.math.max
 
 /** Which part of the picture the model sees. */
 public enum class Fit {
@@ -28,10 +29,15 @@ public enum class Scaling {
 /**
  * How a model wants its pixels: the part of a card that decides the score most.
  *
+ * With a [longestEdge], a picture whose longest edge is above it is reduced first, whole and in proportion, by
+ * [longestEdgeFilter]; [reducedSize] defines to which size. Smaller pictures stay as they are.
+ *
  * @property width pixels, 1..4096.
  * @property height pixels, 1..4096.
  * @property antialias whether shrinking averages; true for every filter but nearest.
  * @property scale a pixel p in 0..255 becomes `p * scale + offset`.
+ * @property longestEdge pixels, 1..65535; null for no such step.
+ * @property longestEdgeFilter not nearest.
  */
 public data class Preprocessing(
     val width: Int,
@@ -43,16 +49,40 @@ public data class Preprocessing(
     val scale: Double,
     val offset: Double,
     val scaling: Scaling,
+    val longestEdge: Int? = null,
+    val longestEdgeFilter: Filter = Filter.LANCZOS,
 ) {
     /** Bytes of the model's input as uint8: three a pixel. */
     public val size: Int get() = width * height * 3
+
+    /** Whether an upright picture of this size, or a turned one, is reduced to [longestEdge] first. */
+    public fun reduces(width: Int, height: Int): Boolean = longestEdge != null && max(width, height) > longestEdge
+
+    /**
+     * Size of an upright picture after the step [longestEdge]: width and height.
+     *
+     * A picture up to [longestEdge] stays as it is. Of a larger one the longest edge becomes exactly that, the other
+     * side * longestEdge / longest, rounded half to even, at least 1.
+     */
+    public fun reducedSize(width: Int, height: Int): Pair<Int, Int> {
+        val longest = max(width, height)
+        if (longestEdge == null || longest <= longestEdge) return width to height
+        fun reduced(side: Int) = max(1, Math.rint(side.toLong() * longestEdge / longest.toDouble()).toInt())
+        return reduced(width) to reduced(height)
+    }
 
     /** One line for a person; the same text as the command line's. */
     public fun describe(): String {
         val smooth = if (antialias) "antialiased" else "no antialias"
         val where = if (scaling == Scaling.GRAPH) "inside the graph" else "by the caller"
         val sign = if (offset < 0) "-" else "+"
-        return "${width}x$height, ${fit.name.lowercase()}, Pillow ${filter.name} ($smooth), $channelOrder, " +
+        val first = if (longestEdge == null) {
+            ""
+        } else {
+            "longest edge at most $longestEdge by Pillow ${longestEdgeFilter.name} " +
+                "(JPEG at any DCT scale of ${DCT_MARGIN * longestEdge} or more), then "
+        }
+        return "$first${width}x$height, ${fit.name.lowercase()}, Pillow ${filter.name} ($smooth), $channelOrder, " +
             "p * ${general(scale)} $sign ${general(abs(offset))} $where"
     }
 
@@ -60,39 +90,52 @@ public data class Preprocessing(
         private val FIELDS = setOf(
             "width", "height", "fit", "filter", "antialias", "channel_order", "scale", "offset", "scaling",
         )
+
+        /** Fields of cards of format 2; null is as good as absent. */
+        private val LATER = setOf("longest_edge", "longest_edge_filter")
         private const val LARGEST_FACTOR = 1e9
+        private const val LARGEST_SIDE = 4096
+        private const val LARGEST_EDGE = 65535
+
+        /** The command line may decode a JPEG at a DCT scale that keeps so many times [longestEdge]. */
+        private const val DCT_MARGIN = 3
 
         /**
-         * Read a card's `preprocessing`.
+         * Read a card's `preprocessing`; without `longest_edge`, or with null, there is no such step.
          *
          * @throws ModelRejected a part is missing, unknown or impossible. Nothing is guessed: each of these moves the
          *   score by more than quantisation does.
          */
         internal fun parse(raw: JsonObject): Preprocessing {
-            checkFields(raw.keySet())
+            val given = raw.keySet().filter { it !in LATER || !raw[it].isJsonNull }.toSet()
+            checkFields(given)
             val fit = choice(raw, "fit", Fit.entries.associateBy { it.name.lowercase() })
             val filter = choice(raw, "filter", Filter.entries.associateBy { it.name.lowercase() })
             val smooth = filter != Filter.NEAREST
             val antialias = choice(raw, "antialias", mapOf("$smooth" to smooth), " with filter ${shown(raw["filter"])}")
+            // In the order in which the command line looks, so that the same fault is told first.
             return Preprocessing(
-                width = side(raw, "width"),
-                height = side(raw, "height"),
                 fit = fit,
                 filter = filter,
                 antialias = antialias,
                 channelOrder = choice(raw, "channel_order", ChannelOrder.entries.associateBy { it.name }),
+                scaling = choice(raw, "scaling", Scaling.entries.associateBy { it.name.lowercase() }),
+                longestEdgeFilter = if ("longest_edge_filter" in given) edgeFilter(raw) else Filter.LANCZOS,
+                width = whole(raw, "width", LARGEST_SIDE),
+                height = whole(raw, "height", LARGEST_SIDE),
+                longestEdge = if ("longest_edge" in given) whole(raw, "longest_edge", LARGEST_EDGE, "null, ") else null,
                 scale = factor(raw, "scale"),
                 offset = factor(raw, "offset"),
-                scaling = choice(raw, "scaling", Scaling.entries.associateBy { it.name.lowercase() }),
             )
         }
 
         private fun checkFields(given: Set<String>) {
-            val told = listOf("missing" to FIELDS - given, "unknown" to given - FIELDS)
+            val needed = if ("longest_edge" in given) FIELDS + LATER else FIELDS
+            val told = listOf("missing" to needed - given, "unknown" to given - FIELDS - LATER)
                 .filter { it.second.isNotEmpty() }
                 .joinToString("; ") { (what, keys) -> "$what ${keys.sorted().joinToString(", ")}" }
             if (told.isNotEmpty()) {
-                throw ModelRejected("the card's preprocessing is not as it must be: ${escaped(told).take(200)}")
+                throw ModelRejected("preprocessing is not as it must be: ${escaped(told).take(200)}")
             }
         }
 
@@ -105,11 +148,17 @@ public data class Preprocessing(
             )
         }
 
-        private fun side(raw: JsonObject, field: String): Int {
+        private fun edgeFilter(raw: JsonObject): Filter {
+            val averaging = Filter.entries - Filter.NEAREST
+            return choice(raw, "longest_edge_filter", averaging.associateBy { it.name.lowercase() })
+        }
+
+        private fun whole(raw: JsonObject, field: String, largest: Int, otherwise: String = ""): Int {
             val value = raw[field].wholeOrNull()
-            if (value != null && value in 1..4096) return value.toInt()
+            if (value != null && value in 1..largest) return value.toInt()
             throw ModelRejected(
-                "preprocessing $field is ${shown(raw[field])}; possible: a whole number from 1 to 4096",
+                "preprocessing $field is ${shown(raw[field])}; " +
+                    "possible: ${otherwise}a whole number from 1 to $largest",
             )
         }
 

@@ -16,22 +16,24 @@ class FramesTest {
         val vectors = Vectors.orSkip()
         val coverage = sortedMapOf<String, Agreement>()
         val counts = sortedMapOf<String, Int>()
-        val how = vectors.hows.getValue("card")
+        val inputs = sortedMapOf<String, Int>()
         for (told in vectors.buffers) {
             val buffer = vectors.buffer(told)
-            val reader = FrameReader(how)
-            val upright = reader.upright(buffer)
+            val upright = FrameReader(vectors.hows.getValue("card")).upright(buffer)
             val wanted = vectors.upright(told)
             assertEquals(wanted.width to wanted.height, upright.width to upright.height, told["name"].asString)
-            val input = ByteArray(how.size).also { reader.read(buffer, it) }
-            val key = kind(told, buffer)
-            counts.merge(key, 1, Int::plus)
-            coverage.getOrPut(key) { Agreement() }.run {
-                add(upright.rgb, wanted.rgb)
-                add(input, vectors.input(told, "card"))
+            val kind = kind(told, buffer)
+            counts.merge(kind, 1, Int::plus)
+            val agreement = coverage.getOrPut(kind) { Agreement() }
+            agreement.add(upright.rgb, wanted.rgb)
+            for (key in told["inputs"].asJsonObject.keySet()) {
+                val how = vectors.hows.getValue(key)
+                agreement.add(ByteArray(how.size).also { FrameReader(how).read(buffer, it) }, vectors.input(told, key))
+                inputs.merge(key, 1, Int::plus)
             }
         }
-        println("camera buffers: ${vectors.buffers.size}")
+        println("camera buffers: ${vectors.buffers.size}; inputs of them: $inputs")
+        assertTrue(inputs.keys.count { it.startsWith("edge-") } >= 5, "longest edges: $inputs")
         for ((key, agreement) in coverage) println("  $key  ${counts[key]} buffers, $agreement")
         for ((key, agreement) in coverage) assertEquals(0, agreement.largest, key)
         for (rotation in Turn.ROTATIONS) {
@@ -66,6 +68,35 @@ class FramesTest {
                 val wanted = toInput(reader.upright(buffer), how)
                 assertContentEquals(wanted, ByteArray(how.size).also { reader.read(buffer, it) }, "$filter $order")
             }
+        }
+    }
+
+    @Test
+    fun `a frame's longest edge is reduced as the upright picture's is`() {
+        for ((layout, rotation) in Layout.entries.flatMap { layout -> Turn.ROTATIONS.map { layout to it } }) {
+            for (mirror in listOf(false, true)) {
+                val buffer = frame(layout, 161, 91, rotation, mirror)
+                for (filter in listOf(Filter.NEAREST, Filter.BICUBIC)) {
+                    for (edge in listOf(160, 100, 91)) {
+                        val how = preprocessing(filter, ChannelOrder.BGR).copy(longestEdge = edge)
+                        val reader = FrameReader(how)
+                        val wanted = toInput(reader.upright(buffer), how)
+                        val given = ByteArray(how.size).also { reader.read(buffer, it) }
+                        assertContentEquals(wanted, given, "$layout $rotation $mirror $filter $edge")
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `a camera that changes its size to above the longest edge and back is read anew`() {
+        val how = preprocessing(Filter.NEAREST, ChannelOrder.RGB).copy(longestEdge = 64)
+        val reader = FrameReader(how)
+        for (width in listOf(64, 65, 96, 64, 96)) {
+            val buffer = frame(Layout.RGBA_8888, width, 48, 90, mirror = false)
+            val wanted = toInput(reader.upright(buffer), how)
+            assertContentEquals(wanted, ByteArray(how.size).also { reader.read(buffer, it) }, "$width")
         }
     }
 
@@ -124,9 +155,9 @@ class FramesTest {
     fun `a frame costs no allocation`() {
         val threads = ManagementFactory.getThreadMXBean() as ThreadMXBean
         val me = Thread.currentThread().id
-        for (filter in listOf(Filter.NEAREST, Filter.BILINEAR)) {
+        for ((filter, edge) in listOf(Filter.NEAREST, Filter.BILINEAR).flatMap { listOf(it to null, it to 160) }) {
             for (layout in Layout.entries) {
-                val how = preprocessing(filter, ChannelOrder.RGB)
+                val how = preprocessing(filter, ChannelOrder.RGB).copy(longestEdge = edge)
                 val reader = FrameReader(how)
                 val buffer = frame(layout, 320, 240, 90, mirror = true)
                 val input = ByteArray(how.size)
@@ -134,8 +165,8 @@ class FramesTest {
                 val before = threads.getThreadAllocatedBytes(me)
                 repeat(FRAMES) { reader.read(buffer, input) }
                 val each = (threads.getThreadAllocatedBytes(me) - before).toDouble() / FRAMES
-                println("allocated by a frame, $filter, $layout: %.2f bytes".format(each))
-                assertTrue(each < 16, "$filter $layout: $each bytes a frame")
+                println("allocated by a frame, longest edge $edge, $filter, $layout: %.2f bytes".format(each))
+                assertTrue(each < 16, "$edge $filter $layout: $each bytes a frame")
             }
         }
     }

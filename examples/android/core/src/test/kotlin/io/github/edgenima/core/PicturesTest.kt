@@ -1,5 +1,6 @@
 package io.github.edgenima.core
 
+import kotlin.random.Random
 import kotlin.test.Test
 import kotlin.test.assertContentEquals
 import kotlin.test.assertEquals
@@ -39,15 +40,17 @@ class PicturesTest {
     fun `every filter and fit gives the bytes of Pillow`() {
         val vectors = Vectors.orSkip()
         val agreements = sortedMapOf<String, Agreement>()
+        val counts = sortedMapOf<String, Int>()
         for (told in vectors.pictures) {
             for (key in told["inputs"].asJsonObject.keySet()) {
                 val given = toInput(vectors.upright(told), vectors.hows.getValue(key))
                 agreements.getOrPut(key) { Agreement() }.add(given, vectors.input(told, key))
+                counts.merge(key, 1, Int::plus)
             }
         }
-        assertTrue(agreements.size >= 15)
+        assertTrue(agreements.size >= 20)
         for ((key, agreement) in agreements) {
-            println("inputs, $key: $agreement")
+            println("inputs, $key, ${counts[key]} pictures: $agreement")
         }
         for ((key, agreement) in agreements) assertEquals(0, agreement.largest, key)
     }
@@ -104,6 +107,43 @@ class PicturesTest {
         for (filter in Filter.entries) {
             assertContentEquals(picture.rgb, toInput(picture, preprocessing(filter, Fit.STRETCH)), "$filter")
         }
+    }
+
+    @Test
+    fun `the longest edge is reduced to exactly that, the other rounded half to even`() {
+        val how = preprocessing(Filter.NEAREST, Fit.STRETCH).copy(longestEdge = 640)
+        val sizes = mapOf(
+            (640 to 480) to (640 to 480), (1280 to 720) to (640 to 360), (720 to 1280) to (360 to 640),
+            (641 to 480) to (640 to 479), (1601 to 2) to (640 to 1), (1 to 9999) to (1 to 640),
+            (1280 to 5) to (640 to 2), (1280 to 7) to (640 to 4), (60000 to 60000) to (640 to 640),
+        )
+        for ((given, wanted) in sizes) assertEquals(wanted, how.reducedSize(given.first, given.second), "$given")
+        assertEquals(1280 to 720, how.copy(longestEdge = null).reducedSize(1280, 720))
+    }
+
+    @Test
+    fun `what is computed of the reduced picture is what the whole of it has`() {
+        val random = Random(640)
+        repeat(400) {
+            val width = random.nextInt(1, if (it % 5 == 0) 9 else 300)
+            val height = random.nextInt(1, if (it % 7 == 0) 900 else 300)
+            val how = Preprocessing(
+                random.nextInt(1, 60), random.nextInt(1, 60), Fit.entries.random(random),
+                Filter.entries.random(random), false, ChannelOrder.entries.random(random), 1.0, 0.0, Scaling.GRAPH,
+                random.nextInt(1, 200), (Filter.entries - Filter.NEAREST).random(random),
+            )
+            val picture = Picture(random.nextBytes(width * height * 3), width, height)
+            assertContentEquals(toInput(reduced(picture, how), how), toInput(picture, how), "${width}x$height, $how")
+        }
+    }
+
+    private fun reduced(picture: Picture, how: Preprocessing): Picture {
+        val (width, height) = how.reducedSize(picture.width, picture.height)
+        val step = how.copy(
+            width = width, height = height, fit = Fit.STRETCH, filter = how.longestEdgeFilter,
+            channelOrder = ChannelOrder.RGB, longestEdge = null,
+        )
+        return Picture(toInput(picture, step), width, height)
     }
 
     @Test

@@ -17,6 +17,9 @@ class Vectors private constructor(private val folder: File) {
     val smallestShare: Double = limits["equal"].asDouble
     val largestMeanGap: Double = limits["mean"].asDouble
     val model: ByteArray get() = bytes(json["model"].asJsonObject["file"])
+
+    /** How many golden probes the model's card has. */
+    val probes: Int get() = pictures.count { it["name"].asString.startsWith("probe-") }
     val label: String get() = json["model"].asJsonObject["label"].asString
     val hows: Map<String, Preprocessing> =
         json["preprocessings"].asJsonObject.asMap().mapValues { preprocessing(it.value.asJsonObject) }
@@ -27,7 +30,7 @@ class Vectors private constructor(private val folder: File) {
     val buffers: List<JsonObject> get() = list("buffers")
 
     private fun preprocessing(raw: JsonObject): Preprocessing {
-        val card = """{"format": "edge-nima card", "format_version": 1, "name": "a", "preprocessing": $raw}"""
+        val card = """{"format": "edge-nima card", "format_version": 2, "name": "a", "preprocessing": $raw}"""
         return Card.parse(card.toByteArray()).preprocessing
     }
 
