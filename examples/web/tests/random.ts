@@ -11,6 +11,8 @@ export const HOW: Preprocessing = {
   scale: 1 / 127.5,
   offset: -1,
   scaling: 'graph',
+  longest_edge: null,
+  longest_edge_filter: 'lanczos',
 };
 
 /** The same numbers for the same seed (mulberry32): a failing round can be run again. */
