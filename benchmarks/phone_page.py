@@ -1,6 +1,7 @@
 """What the page for phones costs in headless Chromium: its weight, its start, a frame, its memory.
 
-usage: phone_page.py FILM [--frames 300] [--starts 5] [--memory-frames 2000] [--only longest_edge]
+usage: phone_page.py FILM [--frames 300] [--starts 5] [--memory-frames 2000]
+       phone_page.py --only longest_edge [--frames 300]
 
 FILM is any film FFmpeg reads; Chromium plays it as a camera, at 640x480 and at 1280x720. "weight" counts the bytes that
 the server sends, compressed as they travel, models left out. "start" runs from navigation to a proven model ("ready")
@@ -14,6 +15,7 @@ what is resident of the renderer process, every 200 frames.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -173,7 +175,8 @@ def longest_edge(play: Any, frames: int) -> list[dict[str, Any]]:
                 }
                 for way in ("webassembly", "javascript")
             }  # fmt: skip
-            found.append({"what": "longest_edge", "size": [width, height], "rotation": rotation, "added_ms": added})
+            size = {"size": [width, height], "rotation": rotation}
+            found.append({"what": "longest_edge", **size, "added_ms": added, "load": round(os.getloadavg()[0], 1)})
             page.close()
         browser.close()
     return found
@@ -215,12 +218,14 @@ def memory(play: Any, film: Path, frames: int) -> dict[str, Any]:
 def main() -> None:
     """Measure all of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("film", type=Path)
+    parser.add_argument("film", type=Path, nargs="?")
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--memory-frames", type=int, default=2000)
     parser.add_argument("--only", choices=["longest_edge"])
     asked = parser.parse_args()
+    if asked.film is None and asked.only != "longest_edge":
+        parser.error("which FILM is the camera's?")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
         version = play.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS).version
         for found in longest_edge(play, asked.frames):
