@@ -1,21 +1,26 @@
 """What the page for phones costs in headless Chromium: its weight, its start, a frame, its memory.
 
 usage: phone_page.py FILM [--frames 300] [--starts 5] [--memory-frames 2000]
+       phone_page.py --only longest_edge [--frames 300]
 
 FILM is any film FFmpeg reads; Chromium plays it as a camera, at 640x480 and at 1280x720. "weight" counts the bytes that
 the server sends, compressed as they travel, models left out. "start" runs from navigation to a proven model ("ready")
 and to the first score of the camera, in a fresh profile ("cold") and when everything is in the service worker's cache.
 "frame" is what the worker takes for one frame beside the model's bare run, from its own clock, and how many frames a
-second the page shows. "memory" is what is resident of the renderer process, every 200 frames.
+second the page shows. "longest_edge" is what the reduction to 640 pixels adds to the reading of a frame, by WebAssembly
+and by JavaScript, in turns with frames read without it; frames stored upright, and turned by 90 degrees. "memory" is
+what is resident of the renderer process, every 200 frames.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +29,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from machine import keep, percentiles
 from playwright.sync_api import sync_playwright
 
+from chromium import CHROMIUM, FLAGS
 from edge_nima.phone import app
-from phone_browser import CHROMIUM, FLAGS, Seen, camera_flags, page_served
+from phone_browser import Seen, bundled, camera_flags, page_served
 
 MODELS = ("mobilenet-ava-int8-mixed", "mobilenet-ava-float16")
 BACKENDS = ("threads", "wasm")
@@ -128,6 +134,54 @@ def frame(play: Any, film: Path, size: tuple[int, int], model: str, backend: str
     }  # fmt: skip
 
 
+_READ = """([width, height, rotation, frames]) => {
+  const how = {width: 224, height: 224, fit: 'stretch', filter: 'nearest', antialias: false, channel_order: 'RGB',
+               scale: 1, offset: 0, scaling: 'graph', longest_edge: 640, longest_edge_filter: 'lanczos'};
+  const half = width * height / 4, data = new Uint8Array(6 * half).map((_, i) => (i * 2654435761) >>> 24);
+  const planes = [0, 4, 5].map((at, i) => ({offset: at * half, rowStride: i ? width / 2 : width, pixelStride: 1}));
+  const buffer = {data, layout: 'YUV_420_888', width, height, planes, matrix: 'bt709-limited', rotation, mirror: false};
+  const readers = {
+    without: new bundle.FrameReader({...how, longest_edge: null}),
+    webassembly: new bundle.FrameReader(how, new bundle.SimdKernels()),
+    javascript: new bundle.FrameReader(how, new bundle.JavaScriptKernels()),
+  };
+  const out = new Uint8Array(224 * 224 * 3), times = {without: [], webassembly: [], javascript: []};
+  for (let i = -10; i < frames; i++)
+    for (const [name, reader] of Object.entries(readers)) {
+      const began = performance.now();
+      reader.read(buffer, out);
+      if (i >= 0) times[name].push(performance.now() - began);
+    }
+  return times;
+}"""
+
+
+def longest_edge(play: Any, frames: int) -> list[dict[str, Any]]:
+    """Milliseconds that the step adds to a frame in I420."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        script = bundled(Path(folder), "core/frames.ts", "core/kernels.ts", "core/kernels_simd.ts")
+        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        for (width, height), rotation in product(((1280, 720), (1920, 1080)), (0, 90)):
+            page = browser.new_page()
+            page.add_script_tag(path=str(script))
+            times = page.evaluate(_READ, [width, height, rotation, frames])
+            added = {
+                way: {
+                    "least": round(min(times[way]) - min(times["without"]), 2),
+                    **{key: round(value, 2) for key, value in percentiles(
+                        [ms - without for ms, without in zip(times[way], times["without"], strict=True)]
+                    ).items()},
+                }
+                for way in ("webassembly", "javascript")
+            }  # fmt: skip
+            size = {"size": [width, height], "rotation": rotation}
+            found.append({"what": "longest_edge", **size, "added_ms": added, "load": round(os.getloadavg()[0], 1)})
+            page.close()
+        browser.close()
+    return found
+
+
 def _renderer_mib(marker: str) -> float:
     """The largest resident renderer whose command line holds the marker."""
     sizes = [0.0]
@@ -164,14 +218,21 @@ def memory(play: Any, film: Path, frames: int) -> dict[str, Any]:
 def main() -> None:
     """Measure all of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("film", type=Path)
+    parser.add_argument("film", type=Path, nargs="?")
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--memory-frames", type=int, default=2000)
+    parser.add_argument("--only", choices=["longest_edge"])
     asked = parser.parse_args()
+    if asked.film is None and asked.only != "longest_edge":
+        parser.error("which FILM is the camera's?")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
-        films = {size: camera_film(asked.film, Path(folder), *size) for size in SIZES}
         version = play.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS).version
+        for found in longest_edge(play, asked.frames):
+            keep("phone_page", {**found, "chromium": version})
+        if asked.only == "longest_edge":
+            return
+        films = {size: camera_film(asked.film, Path(folder), *size) for size in SIZES}
         common = {"chromium": version, "film": asked.film.name}
         keep("phone_page", {**weight(play), **common})
         keep("phone_page", {**start(play, films[SIZES[0]], asked.starts), **common})

@@ -21,12 +21,34 @@ from PIL import Image
 
 import chromium
 from chromium import PHONE, needs_chromium
-from conftest import PHOTOS
+from conftest import PHOTOS, ROOT
 from edge_nima.phone.offer import with_model
 from edge_nima.phone.page import FOLDER, Asset, Page, load_page
 from edge_nima.phone.server import PhoneServer
 from edge_nima.scorer import load_model
 from edge_nima.web.listening import listen
+
+WEB = ROOT / "examples" / "web"
+_BUNDLE = """
+import { build, loadConfigFromFile } from 'vite';
+const [entry, outDir] = process.argv.slice(-2);
+const { config } = await loadConfigFromFile({ command: 'build', mode: 'production' }, 'vite.config.ts');
+const lib = { entry, name: 'bundle', formats: ['iife'], fileName: () => 'bundle.js' };
+const { target } = config.build;
+const plugins = config.worker.plugins();
+const common = { configFile: false, publicDir: false, logLevel: 'error' };
+await build({ ...common, plugins, build: { outDir, emptyOutDir: false, lib, target } });
+"""
+
+
+def bundled(folder: Path, *modules: str) -> Path:
+    """Modules of examples/web/src as one script, compiled as in the page; it gives `bundle` all that they export."""
+    entry = folder / "entry.ts"
+    entry.write_text("".join(f"export * from {json.dumps(str(WEB / 'src' / module))};\n" for module in modules))
+    command = ["node", "--input-type=module", "-e", _BUNDLE, "--", str(entry), str(folder)]
+    done = subprocess.run(command, cwd=WEB, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder / "bundle.js"
 
 
 def needs() -> list[pytest.MarkDecorator]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 from chromium import CHROMIUM, FLAGS
 from conftest import PHOTOS
 from edge_nima import cli
+from edge_nima.phone.page import Asset, Page
 from edge_nima.records import read_records
 from edge_nima.scorer import BUNDLED, load_model, open_scorer
 
@@ -31,6 +33,7 @@ from phone_browser import (  # noqa: E402
     proof_of,
     slideshow,
 )
+from phones import with_card  # noqa: E402
 
 pytestmark = needs()
 
@@ -120,6 +123,42 @@ def test_live_scores_are_pythons_on_the_same_frames(
     print(f"OpenCV's decoding of the film: levels off {max(gap for gap, _ in nearest):.2f}, means {max(means):.3f}")
     # Another converter of YUV, with interpolated chroma: the frames are those of the film, not equal to the bit.
     assert max(gap for gap, _ in nearest) < 2
+
+
+def without_vectors(page: Page) -> dict[str, Asset]:
+    """The page's own WebAssembly damaged, as in a browser that does not know its instructions."""
+    module = base64.b64encode(b"\0asm\1\0\0\0")[:8]
+    damaged = {
+        name: Asset(asset.content.replace(module, b"AAAAAAAA"), asset.kind, asset.lasting)
+        for name, asset in page.items()
+        if module in asset.content and name.endswith(".js")
+    }
+    assert len(damaged) == 1
+    return damaged
+
+
+@pytest.mark.parametrize("change", [None, without_vectors], ids=["WebAssembly", "JavaScript"])
+def test_frames_above_the_longest_edge_score_as_in_python(
+    started: Any, tmp_path: Path, change: Callable[[Page], dict[str, Asset]] | None
+) -> None:
+    card = load_model().card
+    how = replace(card.preprocessing, longest_edge=640, longest_edge_filter="lanczos")
+    (tmp_path / "edge.tflite").write_bytes(with_card(replace(card, preprocessing=how)))
+    scorer = open_scorer(str(tmp_path / "edge.tflite"))
+    large = slideshow(tmp_path / "large.y4m", 1280, 720)
+    browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(large)])
+    with page_served(str(tmp_path / "edge.tflite"), change) as url, pages(browser, url) as opener:
+        seen = opener()
+        seen.ready()
+        seen.live()
+        seen.page.wait_for_timeout(1200)
+        proof = proof_of(seen.saved("#proof"))
+    browser.close()
+    assert {frame.shape for frame in proof.frames.values()} == {(720, 1280, 3)}
+    for record in proof.records:
+        own = scorer.score(proof.frames[record["name"]])
+        assert record["preprocessing"] == own.preprocessing
+        assert own.mean == pytest.approx(record["mean"], abs=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from chromium import CHROMIUM, FLAGS
 from conftest import PHOTOS
-from edge_nima.card import CARD_FILE
+from edge_nima.card import CARD_FILE, FORMAT_VERSION
 from edge_nima.phone.page import Asset, Page
 from edge_nima.scorer import BUNDLED, load_model, open_scorer
 
@@ -161,7 +161,7 @@ def other_cards() -> dict[str, tuple[bytes, str]]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         network = content[: archive.infolist()[0].header_offset]
         raw = json.loads(archive.read(CARD_FILE))
-    raw["format_version"] = 2
+    raw["format_version"] = FORMAT_VERSION + 1
     newer = io.BytesIO()
     newer.write(network)
     with zipfile.ZipFile(newer, "a") as archive:
@@ -169,7 +169,7 @@ def other_cards() -> dict[str, tuple[bytes, str]]:
     return {
         "no-card.tflite": (network.replace(CARD_FILE.encode(), b"x" * len(CARD_FILE)), "no card"),
         "archive-cut-off.tflite": (network, "truncated"),
-        "newer.tflite": (newer.getvalue(), "format 2"),
+        "newer.tflite": (newer.getvalue(), f"format {FORMAT_VERSION + 1}"),
         "truncated.tflite": (content[: len(content) // 2], "card"),
         "cut-in-its-card.tflite": (content[:-5000], "damaged"),
         "text.tflite": (b"this is not a model\n" * 9, "not a .tflite"),

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 
 import { defineConfig } from 'vitest/config';
 
+import { assembly } from './vite/assembly.ts';
 import { brotli } from './vite/brotli.ts';
 import { icons } from './vite/icons.ts';
 import { licences } from './vite/licences.ts';
@@ -20,7 +21,8 @@ const models = {
 export default defineConfig({
   base: './', // the page works below any path
   define: { __LITERT_VERSION__: JSON.stringify(litertVersion(root)) },
-  worker: { format: 'iife' }, // LiteRT loads its WebAssembly with importScripts, which module workers lack
+  // LiteRT loads its WebAssembly with importScripts, which module workers lack.
+  worker: { format: 'iife', plugins: () => [assembly()] },
   build: {
     target: 'es2022',
     outDir: page,
@@ -32,6 +34,14 @@ export default defineConfig({
       output: { entryFileNames: ({ name }) => (name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js') },
     },
   },
-  plugins: [policy(), icons(path('public/icon.svg')), litert(root, models), licences(root), precache(page), brotli(page)],
+  plugins: [
+    assembly(),
+    policy(),
+    icons(path('public/icon.svg')),
+    litert(root, models),
+    licences(root),
+    precache(page),
+    brotli(page),
+  ],
   test: { environment: 'node', include: ['tests/**/*.test.ts'] },
 });

@@ -1,9 +1,10 @@
 import { strToU8, zipSync } from 'fflate';
 import { describe, expect, it } from 'vitest';
 
-import { parseCard, readCard } from '../src/core/card.ts';
+import { describe as described, parseCard, readCard } from '../src/core/card.ts';
 import { ModelRejected } from '../src/core/errors.ts';
 import { warning } from '../src/core/gate.ts';
+import { repr } from '../src/core/python_text.ts';
 import { describeVectors, readVector } from './vectors.ts';
 
 /** What this page says in other words: how to get a newer one, how to get a card, where JSON goes wrong. */
@@ -20,7 +21,7 @@ describeVectors('cards and models of the vectors', ({ model, cards, models, prep
 
   it.each(cards)('$file is read or refused as in Python: $why', ({ file, accepted, why }) => {
     const json = new TextDecoder().decode(readVector(file));
-    if (accepted) expect(parseCard(json).preprocessing).toEqual(preprocessings['card']);
+    if (accepted) expect(parseCard(json).preprocessing).toEqual(stated(json));
     else expect(() => parseCard(json)).toThrow(inOurWords(why));
     if (!accepted) expect(() => parseCard(json)).toThrow(ModelRejected);
   });
@@ -83,12 +84,20 @@ function changed(path: string, value: unknown): string {
   return JSON.stringify(raw);
 }
 
+/** The preprocessing as the text has it, without a longest edge where it does not say one. */
+function stated(json: string): unknown {
+  const { preprocessing } = JSON.parse(json) as { preprocessing: Record<string, unknown> };
+  const { longest_edge: edge, longest_edge_filter: filter } = preprocessing;
+  return { ...preprocessing, longest_edge: edge ?? null, longest_edge_filter: filter ?? 'lanczos' };
+}
+
 const LONG = 'x'.repeat(80);
 
 describe('a card', () => {
   it('is read with everything that it says', () => {
     const card = parseCard(JSON.stringify(plain()));
-    expect(card.preprocessing).toEqual(plain()['preprocessing']);
+    expect(card.preprocessing).toEqual(stated(JSON.stringify(plain())));
+    expect(card.preprocessing.longest_edge).toBeNull();
     expect(card.tolerance).toEqual({ own: 0.002, reference: 0.02 });
     expect(card.probes).toEqual([
       {
@@ -119,6 +128,25 @@ describe('a card', () => {
     });
   });
 
+  it.each([0, 65536, 1.5, true, '640', [640]])('refuses %j for a longest edge', (edge) => {
+    const raw = plain();
+    raw['preprocessing'] = { ...(raw['preprocessing'] as object), longest_edge: edge, longest_edge_filter: 'box' };
+    expect(() => parseCard(JSON.stringify(raw))).toThrow(
+      `preprocessing longest_edge is ${repr(edge)}; possible: null, a whole number from 1 to 65535`,
+    );
+  });
+
+  it('of format 2 reduces the longest edge first', () => {
+    const raw = plain();
+    raw['format_version'] = 2;
+    raw['preprocessing'] = { ...(raw['preprocessing'] as object), longest_edge: 640, longest_edge_filter: 'box' };
+    const { preprocessing } = parseCard(JSON.stringify(raw));
+    expect(preprocessing).toEqual(raw['preprocessing']);
+    expect(described(preprocessing)).toMatch(
+      /^longest edge at most 640 by Pillow BOX \(JPEG at any DCT scale of 1920 or more\), then 224x192, crop, /,
+    );
+  });
+
   it('that failed its gate warns with the numbers that did', () => {
     expect(warning(parseCard(JSON.stringify(plain())).gate)).toBe(
       'this model failed its gate, it differs from the float model more than it may: ' +
@@ -130,19 +158,19 @@ describe('a card', () => {
 
   it.each<[string, unknown, string]>([
     ['format', 'another', 'this JSON is no card: a card starts with "format": "edge-nima card"'],
-    ['format_version', 2, 'the card has format 2, this page reads up to 1: reload the page'],
-    ['format_version', 0, "the card's format_version is 0; possible: 1"],
-    ['format_version', 1.5, "the card's format_version is 1.5; possible: 1"],
-    ['format_version', true, "the card's format_version is True; possible: 1"],
-    ['format_version', undefined, "the card's format_version is None; possible: 1"],
+    ['format_version', 3, 'the card has format 3, this page reads up to 2: reload the page'],
+    ['format_version', 0, "the card's format_version is 0; possible: 1 to 2"],
+    ['format_version', 1.5, "the card's format_version is 1.5; possible: 1 to 2"],
+    ['format_version', true, "the card's format_version is True; possible: 1 to 2"],
+    ['format_version', undefined, "the card's format_version is None; possible: 1 to 2"],
     ['name', undefined, 'the card has no name'],
     ['name', 5, 'the card has no name'],
     ['name', '', "the card's name is ''; possible: one line of text"],
     ['name', "it's\u2028two", `the card's name is "it's\\u2028two"; possible: one line of text`],
     ['preprocessing', undefined, 'the card has no preprocessing'],
     ['preprocessing', [], 'the card has no preprocessing'],
-    ['preprocessing.filter', undefined, "the card's preprocessing is not as it must be: missing filter"],
-    ['preprocessing.gamma\n', 2, "the card's preprocessing is not as it must be: unknown gamma\\n"],
+    ['preprocessing.filter', undefined, "preprocessing is not as it must be: missing filter"],
+    ['preprocessing.gamma\n', 2, "preprocessing is not as it must be: unknown gamma\\n"],
     ['preprocessing.fit', 'pad', "preprocessing fit is 'pad'; possible: stretch, crop"],
     [
       'preprocessing.filter',
@@ -157,6 +185,9 @@ describe('a card', () => {
     ['preprocessing.width', 4097, 'preprocessing width is 4097; possible: a whole number from 1 to 4096'],
     ['preprocessing.height', 2.5, 'preprocessing height is 2.5; possible: a whole number from 1 to 4096'],
     ['preprocessing.height', '224', "preprocessing height is '224'; possible: a whole number from 1 to 4096"],
+    ['preprocessing.longest_edge', 640, 'preprocessing is not as it must be: missing longest_edge_filter'],
+    ['preprocessing.longest_edge_filter', 'nearest', "preprocessing longest_edge_filter is 'nearest'; possible: box, "],
+    ['preprocessing.longest_edge_filter', 1, 'preprocessing longest_edge_filter is 1; possible: box, bilinear, hamming'],
     ['preprocessing.scale', 0, 'preprocessing scale is 0; possible: a finite number other than 0'],
     ['preprocessing.scale', true, 'preprocessing scale is True; possible: a finite number other than 0'],
     ['preprocessing.offset', 2e9, 'preprocessing offset is 2000000000; possible: a finite number'],
@@ -222,7 +253,7 @@ describe('a card', () => {
     expect(() => parseCard(Uint8Array.of(0x22, 0xff, 0x22))).toThrow('a card is JSON; this is not (');
     const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
     expect(() => parseCard(`{"format": "edge-nima card", "format_version": ${deep}}`)).toThrow(
-      /^the card's format_version is \[{60}; possible: 1$/,
+      /^the card's format_version is \[{60}; possible: 1 to 2$/,
     );
   });
 });

@@ -1,4 +1,5 @@
 import type { Preprocessing } from '../src/core/card.ts';
+import { type CameraBuffer, MATRICES } from '../src/core/frames.ts';
 
 /** What most cards say. */
 export const HOW: Preprocessing = {
@@ -11,6 +12,8 @@ export const HOW: Preprocessing = {
   scale: 1 / 127.5,
   offset: -1,
   scaling: 'graph',
+  longest_edge: null,
+  longest_edge_filter: 'lanczos',
 };
 
 /** The same numbers for the same seed (mulberry32): a failing round can be run again. */
@@ -52,6 +55,32 @@ export class Random {
       height: this.whole(1, 60),
       fit: this.of(['stretch', 'crop']),
       channel_order: this.of(['RGB', 'BGR']),
+    };
+  }
+
+  /** A camera's, of any layout, strides, gaps, turning, of sides up to `most`; full of noise. */
+  buffer(most: number): CameraBuffer {
+    const layout = this.of(['RGBA_8888', 'BGRA_8888', 'YUV_420_888'] as const);
+    const [width, height] = [this.whole(1, most), this.whole(1, most)];
+    const yuv = layout === 'YUV_420_888';
+    let end = 0;
+    const planes = (yuv ? [0, 1, 1] : [0]).map((shift) => {
+      const [wide, high] = [(width + shift) >> shift, (height + shift) >> shift];
+      const pixelStride = yuv ? this.whole(1, 1 + shift) : 4;
+      const rowStride = wide * pixelStride + this.whole(0, 9);
+      const offset = end + this.whole(0, 5);
+      end = offset + rowStride * high;
+      return { offset, rowStride, pixelStride };
+    });
+    return {
+      data: this.bytes(end),
+      layout,
+      width,
+      height,
+      planes,
+      matrix: yuv ? this.of(Object.keys(MATRICES) as (keyof typeof MATRICES)[]) : null,
+      rotation: this.of([0, 90, 180, 270] as const),
+      mirror: this.of([true, false]),
     };
   }
 }

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 
 import { describe, it } from 'vitest';
 
-import type { Preprocessing } from '../src/core/card.ts';
 import type { CameraBuffer, MATRICES } from '../src/core/frames.ts';
+import { parsePreprocessing, type Preprocessing } from '../src/core/preprocessing.ts';
 
 export interface PixelFile {
   file: string;
@@ -67,8 +67,17 @@ const NEEDED = 'edge-nima check --export-vectors DIR, then EDGE_NIMA_VECTORS=DIR
 export function describeVectors(name: string, body: (vectors: Vectors) => void): void {
   describe(name, () => {
     if (FOLDER === undefined) it('reads the vectors', ({ skip }) => skip(NEEDED));
-    else body(JSON.parse(readFileSync(join(FOLDER, 'vectors.json'), 'utf8')) as Vectors);
+    else body(read(join(FOLDER, 'vectors.json')));
   });
+}
+
+function read(file: string): Vectors {
+  const vectors = JSON.parse(readFileSync(file, 'utf8')) as Vectors;
+  const preprocessings = Object.entries(vectors.preprocessings).map(([name, raw]) => [
+    name,
+    parsePreprocessing(raw as unknown as Record<string, unknown>),
+  ]);
+  return { ...vectors, preprocessings: Object.fromEntries(preprocessings) as Vectors['preprocessings'] };
 }
 
 export function readVector(file: string): Uint8Array {

@@ -54,7 +54,8 @@ export interface Card {
 }
 
 const FORMAT = 'edge-nima card';
-const FORMAT_VERSION = 1;
+/** The newest that is read: 2 where the preprocessing has a `longest_edge`, else 1. */
+const FORMAT_VERSION = 2;
 const CARD_FILE = 'edge_nima_card.json';
 const LARGEST_CARD = 32 << 20;
 const TEXTS = { recipe: 'unknown', licence: 'unknown', attribution: '' };
@@ -101,7 +102,9 @@ export function parseCard(json: string | Uint8Array): Card {
   }
   const version = raw['format_version'];
   if (typeof version !== 'number' || !Number.isInteger(version) || version < 1) {
-    throw new ModelRejected(`the card's format_version is ${repr(version).slice(0, 60)}; possible: ${FORMAT_VERSION}`);
+    throw new ModelRejected(
+      `the card's format_version is ${repr(version).slice(0, 60)}; possible: 1 to ${FORMAT_VERSION}`,
+    );
   }
   if (version > FORMAT_VERSION) {
     throw new ModelRejected(

@@ -1,14 +1,11 @@
 /** Pillow's antialiasing filters (libImaging/Resample.c) as the integer weights with which it works on 8-bit levels. */
 
-import type { Filter } from './preprocessing.ts';
-
-/** All but nearest, which takes one pixel as it is. */
-export type WeightedFilter = Exclude<Filter, 'nearest'>;
+import type { WeightedFilter } from './preprocessing.ts';
 
 /** Bits after the point of a weight. A level, a weight and the sum of a filter's lobes still fit 32 bits. */
 export const PRECISION_BITS = 32 - 8 - 2;
 
-/** For each output pixel along one axis the source pixels it is made of. */
+/** For each wanted output pixel along one axis the source pixels it is made of. */
 export interface Weights {
   /** Index of the first source pixel. */
   readonly first: Int32Array;
@@ -47,18 +44,27 @@ const KERNELS: Readonly<Record<WeightedFilter, Kernel>> = {
  * @param start where the used part begins, single precision.
  * @param stop where it ends.
  * @param outputs pixels of the output.
+ * @param wanted indices of those whose weights are wanted; all when left out.
  */
-export function weigh(filter: WeightedFilter, size: number, start: number, stop: number, outputs: number): Weights {
+export function weigh(
+  filter: WeightedFilter,
+  size: number,
+  start: number,
+  stop: number,
+  outputs: number,
+  wanted: Int32Array = Int32Array.from({ length: outputs }, (_, i) => i),
+): Weights {
   const kernel = KERNELS[filter];
   const scale = Math.fround(stop - start) / outputs;
   const stretched = Math.max(scale, 1); // a filter is widened to shrink a picture, never narrowed to enlarge one
   const support = kernel.support * stretched;
   const narrowed = 1 / stretched;
   const most = Math.ceil(support) * 2 + 1;
-  const [first, count, weights] = [new Int32Array(outputs), new Int32Array(outputs), new Int32Array(outputs * most)];
+  const { length } = wanted;
+  const [first, count, weights] = [new Int32Array(length), new Int32Array(length), new Int32Array(length * most)];
   const exact = new Float64Array(most);
-  for (let i = 0; i < outputs; i++) {
-    const centre = start + (i + 0.5) * scale;
+  for (let i = 0; i < length; i++) {
+    const centre = start + (wanted[i]! + 0.5) * scale;
     const from = Math.max(Math.trunc(centre - support + 0.5), 0);
     const taps = Math.min(Math.trunc(centre + support + 0.5), size) - from;
     let total = 0;

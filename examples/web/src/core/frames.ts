@@ -1,9 +1,13 @@
 /** Camera buffers as phones and browsers hand them over, as `edge_nima/camera_buffers.py`: integers only. */
 
 import { PictureRejected } from './errors.ts';
+import type { Kernels, YuvRow } from './kernels.ts';
 import type { Preprocessing } from './preprocessing.ts';
-import { type Resample, resampler } from './resample.ts';
-import { centres, usedBox } from './sampling.ts';
+import { picksOnly, Resampling } from './resample.ts';
+import { centres, type Turn, usedBox } from './sampling.ts';
+import { LEVELS, MATRICES, type Matrix, ROUNDED } from './yuv.ts';
+
+export { MATRICES } from './yuv.ts';
 
 /** Where a plane's samples lie, in bytes. */
 export interface Plane {
@@ -11,25 +15,6 @@ export interface Plane {
   readonly rowStride: number;
   readonly pixelStride: number;
 }
-
-/** From Y, U, V to R, G, B, in steps of 1/65536 (ITU-R BT.601 and BT.709, by their Kr and Kb). */
-export interface Matrix {
-  readonly y: number;
-  /** What black is: 16 in limited range, 0 in full range. */
-  readonly yZero: number;
-  readonly rv: number;
-  readonly gu: number;
-  readonly gv: number;
-  readonly bu: number;
-}
-
-/** Android's cameras give bt601-full (JFIF); a browser's video frames name theirs. */
-export const MATRICES = {
-  'bt601-full': matrix(0.299, 0.114, true),
-  'bt601-limited': matrix(0.299, 0.114, false),
-  'bt709-full': matrix(0.2126, 0.0722, true),
-  'bt709-limited': matrix(0.2126, 0.0722, false),
-} as const;
 
 const PLANES = { RGBA_8888: 1, BGRA_8888: 1, YUV_420_888: 3 } as const;
 
@@ -71,18 +56,23 @@ export function upright(buffer: CameraBuffer, out?: Uint8Array): { rgb: Uint8Arr
 /** Camera buffers to the input of one model. What does not change from frame to frame is kept. */
 export class FrameReader {
   readonly #how: Preprocessing;
+  readonly #kernels: Kernels | undefined;
   #last: CameraBuffer | null = null;
   #places: Places = [];
-  #resample: Resample | null = null;
-  #rgb = new Uint8Array(0);
+  #resampling: Resampling | null = null;
 
-  /** @param how the card's specification. */
-  constructor(how: Preprocessing) {
+  /**
+   * @param how the card's specification.
+   * @param kernels for tests; the fastest when left out.
+   */
+  constructor(how: Preprocessing, kernels?: Kernels) {
     this.#how = how;
+    this.#kernels = kernels;
   }
 
   /**
-   * The model's input, as `upright` and `toInput` make it; for nearest only the pixels that it takes are converted.
+   * The model's input, as `upright` and `toInput` make it; where it is made of pixels as they are, only those are
+   * converted.
    *
    * @param out where to write, how.height*how.width*3 bytes; made when left out.
    * @returns `out`.
@@ -91,11 +81,10 @@ export class FrameReader {
   read(buffer: CameraBuffer, out: Uint8Array = new Uint8Array(this.#how.height * this.#how.width * 3)): Uint8Array {
     check(buffer);
     if (this.#last === null || !alike(this.#last, buffer)) this.#prepare(buffer);
-    if (this.#resample === null) {
+    if (this.#resampling === null) {
       gather(buffer, this.#places, out, this.#how.channel_order === 'RGB' ? 0 : 2);
     } else {
-      gather(buffer, this.#places, this.#rgb, 0);
-      this.#resample(this.#rgb, out);
+      resample(buffer, this.#resampling, out);
     }
     return out;
   }
@@ -103,32 +92,16 @@ export class FrameReader {
   #prepare(buffer: CameraBuffer): void {
     const how = this.#how;
     const [width, height] = uprightSize(buffer);
-    if (how.filter === 'nearest') {
+    if (picksOnly(width, height, how)) {
       const box = usedBox(width, height, how);
       const rows = centres(box.top, box.bottom, how.height);
       this.#places = places(buffer, rows, centres(box.left, box.right, how.width));
+      this.#resampling = null;
     } else {
-      this.#places = places(buffer, every(height), every(width));
-      this.#resample = resampler(width, height, how, 3);
-      if (this.#rgb.length !== width * height * 3) this.#rgb = new Uint8Array(width * height * 3);
+      this.#resampling = new Resampling(width, height, how, turnOf(buffer), this.#kernels);
     }
     this.#last = { ...buffer, data: new Uint8Array(0) }; // its geometry alone: the pixels are the camera's
   }
-}
-
-function matrix(kr: number, kb: number, full: boolean): Matrix {
-  const kg = 1 - kr - kb;
-  const [luma, chroma] = full ? [1, 1] : [255 / 219, 255 / 224];
-  const [rv, bu] = [2 * (1 - kr) * chroma, 2 * (1 - kb) * chroma];
-  const steps = (factor: number): number => Math.round(65536 * factor);
-  return {
-    y: steps(luma),
-    yZero: full ? 0 : 16,
-    rv: steps(rv),
-    gu: steps((-bu * kb) / kg),
-    gv: steps((-rv * kr) / kg),
-    bu: steps(bu),
-  };
 }
 
 function check({ data, layout, width, height, planes, matrix: name, rotation }: CameraBuffer): void {
@@ -176,6 +149,12 @@ function uprightSize({ width, height, rotation }: CameraBuffer): [number, number
   return rotation % 180 === 0 ? [width, height] : [height, width];
 }
 
+function turnOf({ rotation, mirror }: CameraBuffer): Turn {
+  const swaps = rotation % 180 !== 0;
+  const [right, bottom] = [rotation === 180 || rotation === 270, rotation === 90 || rotation === 180];
+  return { right: right !== (mirror && !swaps), bottom: bottom !== (mirror && swaps), swaps };
+}
+
 function every(count: number): Int32Array {
   return Int32Array.from({ length: count }, (_, i) => i);
 }
@@ -196,6 +175,38 @@ function places(buffer: CameraBuffer, rows: Int32Array, columns: Int32Array): Pl
     const y = alongY.map((at) => offset + (at >> shift) * rowStride);
     return turned ? { rows: x, columns: y } : { rows: y, columns: x };
   });
+}
+
+function resample(buffer: CameraBuffer, to: Resampling, out: Uint8Array): void {
+  const { data, layout, matrix, planes } = buffer;
+  const { kernels, left, right, stage } = to;
+  to.begin(out, data.length, layout === 'BGRA_8888');
+  kernels.memory.set(data, stage);
+  const [first, second, third] = planes;
+  if (layout !== 'YUV_420_888' || matrix === null) {
+    const { offset, rowStride, pixelStride } = first!;
+    for (const row of to.rows) {
+      kernels.rgb(stage + offset + row * rowStride + left * pixelStride, pixelStride, to.at(row), right - left);
+      to.give(row);
+    }
+  } else {
+    const at = (plane: Plane, x: number, y: number): number =>
+      stage + plane.offset + y * plane.rowStride + x * plane.pixelStride;
+    const from: YuvRow = {
+      ...{ y: 0, u: 0, v: 0 },
+      yStride: first!.pixelStride,
+      uStride: second!.pixelStride,
+      vStride: third!.pixelStride,
+    };
+    for (const row of to.rows) {
+      from.y = at(first!, left, row);
+      from.u = at(second!, left >> 1, row >> 1);
+      from.v = at(third!, left >> 1, row >> 1);
+      kernels.yuv(from, to.at(row), right - left, MATRICES[matrix]);
+      to.give(row);
+    }
+  }
+  to.end();
 }
 
 /** @param red where red is written in each pixel of `out`, 0 or 2. */
@@ -234,15 +245,10 @@ function gatherYuv(data: Uint8Array, m: Matrix, [luma, first, second]: Places, o
       const level = (Math.imul(yFactor, data[yRow + yColumns[x]!]! - yZero) + ROUNDED) | 0;
       const u = data[uRow + uColumns[x]!]! - 128;
       const v = data[vRow + vColumns[x]!]! - 128;
-      out[to + red] = CLAMPED[(level + Math.imul(rv, v)) >> 16]!;
-      out[to + 1] = CLAMPED[(level + Math.imul(gu, u) + Math.imul(gv, v)) >> 16]!;
-      out[to + 2 - red] = CLAMPED[(level + Math.imul(bu, u)) >> 16]!;
+      out[to + red] = LEVELS[(level + Math.imul(rv, v)) >> 16]!;
+      out[to + 1] = LEVELS[(level + Math.imul(gu, u) + Math.imul(gv, v)) >> 16]!;
+      out[to + 2 - red] = LEVELS[(level + Math.imul(bu, u)) >> 16]!;
       to += 3;
     }
   }
 }
-
-/** Levels from -LOWEST on, brought into 0..255: a table, since a comparison that cannot be foreseen takes longer. */
-const LOWEST = 384; // -290 and 546 are the furthest that the four matrices reach
-const CLAMPED = Uint8Array.from({ length: 1024 }, (_, i) => Math.min(Math.max(i - LOWEST, 0), 255));
-const ROUNDED = 32768 + (LOWEST << 16);

@@ -3,6 +3,7 @@
 import { crc32 } from './crc32.ts';
 import { inXmp, takeFromTiff } from './exif.ts';
 import type { Levels } from './resample.ts';
+import { type Turn, UPRIGHT } from './sampling.ts';
 
 /** What a file holds of its orientation; views of its bytes. */
 interface Blocks {
@@ -78,12 +79,9 @@ export function orient<T extends Levels>(
 
 const SQUARE = 64;
 
-interface Turn {
-  /** Whether upright's first pixel is at the stored picture's right edge, and at its bottom edge. */
-  readonly right: boolean;
-  readonly bottom: boolean;
-  /** Whether upright's rows are stored as columns. */
-  readonly swaps: boolean;
+/** How a picture of an EXIF orientation becomes upright. */
+export function turnOf(orientation: number): Turn {
+  return TURNS[orientation] ?? UPRIGHT;
 }
 
 /** By EXIF's number; 1 is upright already. */

@@ -2,6 +2,7 @@
 
 import { ModelRejected } from './errors.ts';
 import { general, repr } from './python_text.ts';
+import { toEven } from './rounding.ts';
 
 /** Pillow's resampling filters by the names a card uses. All but nearest are antialiased when they shrink. */
 export const FILTERS = ['nearest', 'box', 'bilinear', 'hamming', 'bicubic', 'lanczos'] as const;
@@ -9,7 +10,15 @@ export const FILTERS = ['nearest', 'box', 'bilinear', 'hamming', 'bicubic', 'lan
 /** One of `FILTERS`. */
 export type Filter = (typeof FILTERS)[number];
 
-/** The card's specification, its fields named as in its JSON. */
+/** All but nearest, which takes one pixel as it is. */
+export type WeightedFilter = Exclude<Filter, 'nearest'>;
+
+/**
+ * The card's specification, its fields named as in its JSON.
+ *
+ * With a `longest_edge`, a picture whose longest edge is above it is reduced first, whole and in proportion, by
+ * `longest_edge_filter`; `reducedSize` defines to which size. Smaller pictures stay as they are.
+ */
 export interface Preprocessing {
   readonly width: number;
   readonly height: number;
@@ -23,6 +32,9 @@ export interface Preprocessing {
   readonly offset: number;
   /** Where that is done: inside the model, which takes uint8, or on this side of it. */
   readonly scaling: 'graph' | 'host';
+  /** Pixels; null for no such step. */
+  readonly longest_edge: number | null;
+  readonly longest_edge_filter: WeightedFilter;
 }
 
 const FIELDS: readonly (keyof Preprocessing)[] = [
@@ -36,25 +48,32 @@ const FIELDS: readonly (keyof Preprocessing)[] = [
   'offset',
   'scaling',
 ];
+/** Of cards of format 2. */
+const LATER: readonly (keyof Preprocessing)[] = ['longest_edge', 'longest_edge_filter'];
 const LARGEST_SIDE = 4096;
+const LARGEST_EDGE = 65535;
+/** Python may decode a JPEG at a DCT scale that keeps at least this many times `longest_edge`. Browsers decode in full. */
+const DCT_MARGIN = 3;
 const LARGEST_FACTOR = 1e9;
 
 /**
- * Read a card's preprocessing.
+ * Read a card's preprocessing; without `longest_edge`, or with null, there is no such step.
  *
  * @throws ModelRejected a part is missing, unknown or impossible: none is ever guessed, each moves the score by more
  *   than quantisation does.
  */
 export function parsePreprocessing(raw: Readonly<Record<string, unknown>>): Preprocessing {
-  const given = Object.keys(raw);
+  const isLater = (field: string): boolean => LATER.some((later) => later === field);
+  const given = Object.keys(raw).filter((field) => !isLater(field) || raw[field] !== null);
+  const needed = given.includes('longest_edge') ? [...FIELDS, ...LATER] : FIELDS;
   const groups: [string, string[]][] = [
-    ['missing', FIELDS.filter((field) => !Object.hasOwn(raw, field)).sort()],
-    ['unknown', given.filter((field) => !FIELDS.some((known) => known === field)).sort()],
+    ['missing', needed.filter((field) => !given.includes(field)).sort()],
+    ['unknown', given.filter((field) => !isLater(field) && !FIELDS.some((known) => known === field)).sort()],
   ];
   const told = groups.filter(([, names]) => names.length > 0).map(([what, names]) => `${what} ${names.join(', ')}`);
   if (told.length > 0) {
     throw new ModelRejected(
-      `the card's preprocessing is not as it must be: ${repr(told.join('; ')).slice(1, -1).slice(0, 200)}`,
+      `preprocessing is not as it must be: ${repr(told.join('; ')).slice(1, -1).slice(0, 200)}`,
     );
   }
   oneOf(raw, 'fit', ['stretch', 'crop']);
@@ -62,19 +81,48 @@ export function parsePreprocessing(raw: Readonly<Record<string, unknown>>): Prep
   oneOf(raw, 'antialias', [raw['filter'] !== 'nearest'], ` with filter ${repr(raw['filter'])}`);
   oneOf(raw, 'channel_order', ['RGB', 'BGR']);
   oneOf(raw, 'scaling', ['graph', 'host']);
-  side(raw, 'width');
-  side(raw, 'height');
+  const how = {
+    ...raw,
+    longest_edge: raw['longest_edge'] ?? null,
+    longest_edge_filter: raw['longest_edge_filter'] ?? 'lanczos',
+  };
+  oneOf(
+    how,
+    'longest_edge_filter',
+    FILTERS.filter((filter) => filter !== 'nearest'),
+  );
+  whole(raw, 'width', LARGEST_SIDE);
+  whole(raw, 'height', LARGEST_SIDE);
+  if (how.longest_edge !== null) whole(how, 'longest_edge', LARGEST_EDGE, 'null, ');
   factor(raw, 'scale', ' other than 0');
   factor(raw, 'offset', '');
-  return raw as unknown as Preprocessing; // every field was looked at above
+  return how as unknown as Preprocessing; // every field was looked at above
+}
+
+/**
+ * Size of an upright picture after the step `longest_edge`: width, height.
+ *
+ * A picture up to `longest_edge` stays as it is. Of a larger one the longest edge becomes exactly that, the other
+ * side * longest_edge / longest, rounded half to even, at least 1.
+ */
+export function reducedSize(width: number, height: number, { longest_edge: edge }: Preprocessing): [number, number] {
+  const longest = Math.max(width, height);
+  if (edge === null || longest <= edge) return [width, height];
+  const reduced = (side: number): number => Math.max(1, toEven((side * edge) / longest));
+  return [reduced(width), reduced(height)];
 }
 
 /** One line for a person, the same as Python's `Preprocessing.describe`. */
 export function describe(how: Preprocessing): string {
   const smooth = how.antialias ? 'antialiased' : 'no antialias';
   const where = how.scaling === 'graph' ? 'inside the graph' : 'by the caller';
+  const first =
+    how.longest_edge === null
+      ? ''
+      : `longest edge at most ${how.longest_edge} by Pillow ${how.longest_edge_filter.toUpperCase()} ` +
+        `(JPEG at any DCT scale of ${DCT_MARGIN * how.longest_edge} or more), then `;
   return (
-    `${how.width}x${how.height}, ${how.fit}, Pillow ${how.filter.toUpperCase()} (${smooth}), ${how.channel_order}, ` +
+    `${first}${how.width}x${how.height}, ${how.fit}, Pillow ${how.filter.toUpperCase()} (${smooth}), ${how.channel_order}, ` +
     `p * ${general(how.scale)} ${how.offset < 0 ? '-' : '+'} ${general(Math.abs(how.offset))} ${where}`
   );
 }
@@ -84,11 +132,11 @@ function oneOf(raw: Readonly<Record<string, unknown>>, field: string, possible: 
   throw new ModelRejected(`preprocessing ${field} is ${short(raw[field])}${what}; possible: ${possible.join(', ')}`);
 }
 
-function side(raw: Readonly<Record<string, unknown>>, field: string): void {
+function whole(raw: Readonly<Record<string, unknown>>, field: string, most: number, besides = ''): void {
   const value = raw[field];
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= LARGEST_SIDE) return;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return;
   throw new ModelRejected(
-    `preprocessing ${field} is ${short(value)}; possible: a whole number from 1 to ${LARGEST_SIDE}`,
+    `preprocessing ${field} is ${short(value)}; possible: ${besides}a whole number from 1 to ${most}`,
   );
 }
 

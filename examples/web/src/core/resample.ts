@@ -1,9 +1,12 @@
-/** Upright pixels to the model's input by the filter its card names, bit for bit as Pillow does it. */
+/** Upright pixels to the model's input by the filters its card names, bit for bit as Pillow does it. */
 
 import { PictureRejected } from './errors.ts';
-import { PRECISION_BITS, weigh, type WeightedFilter, type Weights } from './filters.ts';
-import type { Preprocessing } from './preprocessing.ts';
-import { centres, usedBox } from './sampling.ts';
+import { weigh } from './filters.ts';
+import type { Kernels } from './kernels.ts';
+import { kernels as fastest } from './kernels_simd.ts';
+import { isDownFirst, Passes } from './passes.ts';
+import { type Preprocessing, reducedSize, type WeightedFilter } from './preprocessing.ts';
+import { type Box, centres, type Turn, UPRIGHT, usedBox } from './sampling.ts';
 
 /** Bytes of pixels, 0..255: a picture's own, or those of a canvas's ImageData. */
 export type Levels = Uint8Array | Uint8ClampedArray;
@@ -39,16 +42,138 @@ export function toInput(
 }
 
 /**
- * What `toInput` does with every picture of one size, its tables and its buffer made once.
+ * What `toInput` does with every picture of one size, its tables made once.
  *
  * @param width of the pictures; as are `height`, `channels` and `how`.
+ * @param kernels for tests; the fastest when left out.
  */
-export function resampler(width: number, height: number, how: Preprocessing, channels: 3 | 4): Resample {
-  const { filter } = how;
-  const resample =
-    filter === 'nearest' ? picking(width, height, how, channels) : filtering(filter, width, height, how, channels);
+export function resampler(
+  width: number,
+  height: number,
+  how: Preprocessing,
+  channels: 3 | 4,
+  kernels?: Kernels,
+): Resample {
+  const resample = picksOnly(width, height, how)
+    ? picking(width, height, how, channels)
+    : filtering(width, height, how, channels, kernels ?? fastest());
   // One kind of array, and not two: the loops stay compiled for it.
   return (pixels, out) => resample(new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length), out);
+}
+
+/** Whether the model's input is made of pixels of the picture as they are. */
+export function picksOnly(width: number, height: number, how: Preprocessing): boolean {
+  const [toWidth, toHeight] = reducedSize(width, height, how);
+  return how.filter === 'nearest' && toWidth === width && toHeight === height;
+}
+
+/**
+ * Makes the input of pictures of one size, where filters weigh their pixels, from rows that are given one by one.
+ *
+ * With `longest_edge` and then the nearest filter only the pixels of the reduced picture that nearest takes are made.
+ */
+export class Resampling {
+  readonly #how: Preprocessing;
+  readonly #passes: Passes;
+  /** The passes to the model's size, and the reduced picture, where another filter than nearest follows. */
+  readonly #then: { readonly passes: Passes; readonly rgb: Uint8Array; readonly row: number } | null = null;
+  readonly kernels: Kernels;
+  #out: Uint8Array = new Uint8Array(0);
+
+  /**
+   * @param width of the upright pictures; as is `height`.
+   * @param turn how they are stored.
+   * @param kernels for tests; the fastest when left out.
+   */
+  constructor(width: number, height: number, how: Preprocessing, turn: Turn = UPRIGHT, kernels: Kernels = fastest()) {
+    this.#how = how;
+    this.kernels = kernels;
+    const [w, h] = reducedSize(width, height, how);
+    const box = usedBox(w, h, how);
+    const { filter } = how;
+    if (w === width && h === height) {
+      if (filter === 'nearest') throw new Error('pixels that are only picked are not weighed');
+      this.#passes = toModel(filter, w, h, box, how, turn, kernels);
+      return;
+    }
+    const picked = filter === 'nearest';
+    const columns = picked ? centres(box.left, box.right, how.width) : undefined;
+    const rows = picked ? centres(box.top, box.bottom, how.height) : undefined;
+    const across = weigh(how.longest_edge_filter, width, 0, width, w, columns);
+    const down = weigh(how.longest_edge_filter, height, 0, height, h, rows);
+    this.#passes = new Passes(width, height, across, down, isDownFirst(width, height, w, h), turn, kernels);
+    if (filter !== 'nearest') {
+      const passes = toModel(filter, w, h, box, how, UPRIGHT, kernels);
+      this.#then = { passes, rgb: new Uint8Array(w * h * 3), row: w * 3 };
+    }
+  }
+
+  /** Indices of the stored rows that are needed, ascending. */
+  get rows(): Int32Array {
+    return this.#passes.rows;
+  }
+
+  /** Columns of them that are needed, from `left` (an even number) to before `right`. */
+  get left(): number {
+    return this.#passes.left;
+  }
+
+  get right(): number {
+    return this.#passes.right;
+  }
+
+  /** Address in the memory of `kernels` from which on the bytes that `begin` was asked for are free. */
+  get stage(): number {
+    return this.#passes.stage;
+  }
+
+  /**
+   * Begin a picture; then each of `rows` is written and given, then it is ended. Another one must not be begun between.
+   *
+   * @param out where to write the input.
+   * @param room bytes that are needed at `stage`.
+   * @param bgr whether blue comes first in what is given.
+   */
+  begin(out: Uint8Array, room: number, bgr = false): void {
+    this.#out = out;
+    const first = this.#then === null && this.#how.channel_order === 'BGR';
+    this.#passes.begin(this.#then?.rgb ?? out, first === bgr ? 0 : 2, room);
+  }
+
+  /** Where columns `left` to `right` of a row are to be written, three bytes each. */
+  at(row: number): number {
+    return this.#passes.at(row);
+  }
+
+  /** The row has been written. */
+  give(row: number): void {
+    this.#passes.give(row);
+  }
+
+  /** All rows have been given: what `begin` was told is written. */
+  end(): void {
+    if (this.#then === null) return;
+    const { passes, rgb, row } = this.#then;
+    passes.begin(this.#out, this.#how.channel_order === 'RGB' ? 0 : 2, 0);
+    for (const y of passes.rows) {
+      this.kernels.memory.set(rgb.subarray(y * row + passes.left * 3, y * row + passes.right * 3), passes.at(y));
+      passes.give(y);
+    }
+  }
+}
+
+function toModel(
+  filter: WeightedFilter,
+  width: number,
+  height: number,
+  box: Box,
+  how: Preprocessing,
+  turn: Turn,
+  kernels: Kernels,
+): Passes {
+  const across = weigh(filter, width, box.left, box.right, how.width);
+  const down = weigh(filter, height, box.top, box.bottom, how.height);
+  return new Passes(width, height, across, down, isDownFirst(width, height, how.width, how.height), turn, kernels);
 }
 
 function picking(width: number, height: number, how: Preprocessing, channels: number): Resample {
@@ -70,87 +195,21 @@ function picking(width: number, height: number, how: Preprocessing, channels: nu
   };
 }
 
-/**
- * Two passes, rounded to 8 bits between them. Where a side stays as it is the weights are exactly 1.
- *
- * Across first, but down first when the height shrinks by more than twice the pixels that the width does: so Pillow
- * does from version 13 on (its pull request 9549), and the order shows in the last bit or two.
- */
-function filtering(
-  filter: WeightedFilter,
-  width: number,
-  height: number,
-  how: Preprocessing,
-  channels: number,
-): Resample {
-  const box = usedBox(width, height, how);
-  const across = weigh(filter, width, box.left, box.right, how.width);
-  const down = weigh(filter, height, box.top, box.bottom, how.height);
-  const red = how.channel_order === 'RGB' ? 0 : 2;
-  if (height > how.height && height - how.height > 2 * (width - how.width)) {
-    const between = new Uint8Array(how.height * width * channels);
-    const pass = shorten(down, width * channels, 0);
-    return (pixels, out) => {
-      pass(pixels, between);
-      narrow(between, width, channels, 0, how.height, across, out, red);
-    };
-  }
-  const top = down.first[0]!;
-  const rows = down.first[how.height - 1]! + down.count[how.height - 1]! - top;
-  const between = new Uint8Array(rows * how.width * 3);
-  const pass = shorten(down, how.width * 3, top);
+function filtering(width: number, height: number, how: Preprocessing, channels: 3 | 4, kernels: Kernels): Resample {
+  const resampling = new Resampling(width, height, how, UPRIGHT, kernels);
+  const { rows, left, right, stage } = resampling;
   return (pixels, out) => {
-    narrow(pixels, width, channels, top, rows, across, between, red);
-    pass(between, out);
+    resampling.begin(out, (right - left) * channels);
+    for (const row of rows) {
+      const from = (row * width + left) * channels;
+      const wanted = pixels.subarray(from, from + (right - left) * channels);
+      if (channels === 3) kernels.memory.set(wanted, resampling.at(row));
+      else {
+        kernels.memory.set(wanted, stage);
+        kernels.rgb(stage, channels, resampling.at(row), right - left);
+      }
+      resampling.give(row);
+    }
+    resampling.end();
   };
 }
-
-/** Rows `top` to `top + rows` of a picture, each to as many pixels of 3 bytes as there are weights. */
-function narrow(
-  pixels: Levels,
-  width: number,
-  channels: number,
-  top: number,
-  rows: number,
-  { first, count, weights, most }: Weights,
-  out: Uint8Array,
-  red: 0 | 2,
-): void {
-  const clamped = new Uint8ClampedArray(out.buffer, out.byteOffset, out.length);
-  for (let row = top, to = 0; row < top + rows; row++) {
-    const start = row * width * channels;
-    for (let x = 0; x < first.length; x++, to += 3) {
-      let [r, g, b] = [HALF, HALF, HALF];
-      let from = start + first[x]! * channels;
-      const end = x * most + count[x]!;
-      for (let tap = x * most; tap < end; tap++, from += channels) {
-        const weight = weights[tap]!;
-        r = (r + Math.imul(pixels[from]!, weight)) | 0;
-        g = (g + Math.imul(pixels[from + 1]!, weight)) | 0;
-        b = (b + Math.imul(pixels[from + 2]!, weight)) | 0;
-      }
-      clamped[to + red] = r >> PRECISION_BITS;
-      clamped[to + 1] = g >> PRECISION_BITS;
-      clamped[to + 2 - red] = b >> PRECISION_BITS;
-    }
-  }
-}
-
-/** As many rows of `length` bytes as there are weights, out of rows of which the first given is row `top`. */
-function shorten({ first, count, weights, most }: Weights, length: number, top: number): Resample {
-  const sums = new Int32Array(length);
-  return (pixels, out) => {
-    const clamped = new Uint8ClampedArray(out.buffer, out.byteOffset, out.length);
-    for (let y = 0; y < first.length; y++) {
-      sums.fill(HALF);
-      for (let tap = 0; tap < count[y]!; tap++) {
-        const weight = weights[y * most + tap]!;
-        const start = (first[y]! - top + tap) * length;
-        for (let i = 0; i < length; i++) sums[i] = sums[i]! + Math.imul(pixels[start + i]!, weight);
-      }
-      for (let i = 0; i < length; i++) clamped[y * length + i] = sums[i]! >> PRECISION_BITS;
-    }
-  };
-}
-
-const HALF = 1 << (PRECISION_BITS - 1);

@@ -10,6 +10,18 @@ export interface Box {
   readonly bottom: number;
 }
 
+/** How a picture that is stored turned becomes upright. */
+export interface Turn {
+  /** Whether upright's first pixel is at the stored picture's right edge, and at its bottom edge. */
+  readonly right: boolean;
+  readonly bottom: boolean;
+  /** Whether upright's rows are stored as columns. */
+  readonly swaps: boolean;
+}
+
+/** Stored as it is. */
+export const UPRIGHT: Turn = { right: false, bottom: false, swaps: false };
+
 /** The part of a width x height picture that is used. */
 export function usedBox(width: number, height: number, how: Preprocessing): Box {
   let [usedWidth, usedHeight] = [width, height];

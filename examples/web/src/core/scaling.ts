@@ -2,6 +2,7 @@
 
 import { ModelRejected } from './errors.ts';
 import type { Preprocessing } from './preprocessing.ts';
+import { toEven } from './rounding.ts';
 
 /** real = (stored - zeroPoint) * scale. */
 export interface Quantization {
@@ -38,11 +39,4 @@ export function inputTable(
   const [low, high] = dtype === 'uint8' ? [0, 255] : [-128, 127];
   const steps = scaled.map((value) => Math.min(Math.max(toEven(value / scale) + zeroPoint, low), high));
   return dtype === 'uint8' ? Uint8Array.from(steps) : Int8Array.from(steps);
-}
-
-/** To the nearest whole number, a half to the even one, as NumPy rounds. */
-function toEven(value: number): number {
-  const below = Math.floor(value);
-  const rest = value - below;
-  return rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
 }

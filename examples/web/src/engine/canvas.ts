@@ -47,6 +47,17 @@ export function overWhite(level: number, alpha: number): number {
   return alpha === 255 ? level : Math.floor((2 * (level * alpha + 255 * (255 - alpha)) + 255) / 510);
 }
 
+/** Put a row of RGBA over white, in place; its alpha stays. */
+export function flatten(rgba: Uint8ClampedArray): void {
+  for (let at = 0; at < rgba.length; at += 4) {
+    const alpha = rgba[at + 3]!;
+    if (alpha === 255) continue;
+    rgba[at] = overWhite(rgba[at]!, alpha);
+    rgba[at + 1] = overWhite(rgba[at + 1]!, alpha);
+    rgba[at + 2] = overWhite(rgba[at + 2]!, alpha);
+  }
+}
+
 function cleared(width: number, height: number): OffscreenCanvasRenderingContext2D {
   if (canvas === null || canvas.width !== width || canvas.height !== height)
     canvas = new OffscreenCanvas(width, height);

@@ -3,12 +3,12 @@
 import type { Preprocessing } from '../core/card.ts';
 import { PictureRejected } from '../core/errors.ts';
 import { orient, takeOrientation } from '../core/orientation.ts';
-import { toInput } from '../core/resample.ts';
-import { type Drawable, overWhite, readRows } from './canvas.ts';
-import { gather } from './gather.ts';
+import { picksOnly, toInput } from '../core/resample.ts';
+import { type Drawable, flatten, readRows } from './canvas.ts';
+import { gather, weighRows } from './gather.ts';
 import { HEIC, type PictureFile, readHeader } from './picture_file.ts';
 
-/** From this size on, a model with the nearest filter has its pixels picked without the whole picture in memory. */
+/** From this size on, pixels that are taken as they are are picked without the whole picture in memory. */
 const LARGE_MEGAPIXELS = 16;
 
 /** A decoded photograph. Close it. */
@@ -54,11 +54,11 @@ export class Photograph {
     const rgb = new Uint8Array(width * height * 3);
     const every = Int32Array.from({ length: height }, (_, row) => row);
     readRows(this.#drawable(), every, (rgba, row) => {
+      flatten(rgba);
       for (let from = 0, to = row * width * 3; from < rgba.length; from += 4, to += 3) {
-        const alpha = rgba[from + 3]!;
-        rgb[to] = overWhite(rgba[from]!, alpha);
-        rgb[to + 1] = overWhite(rgba[from + 1]!, alpha);
-        rgb[to + 2] = overWhite(rgba[from + 2]!, alpha);
+        rgb[to] = rgba[from]!;
+        rgb[to + 1] = rgba[from + 1]!;
+        rgb[to + 2] = rgba[from + 2]!;
       }
     });
     const turned = orient(rgb, width, height, 3, this.#orientation);
@@ -67,8 +67,10 @@ export class Photograph {
 
   /** The model's input: how.height*how.width*3 bytes. */
   input(how: Preprocessing): Uint8Array {
-    const large = (this.#bitmap.width * this.#bitmap.height) / 1e6 > LARGE_MEGAPIXELS;
-    if (large && how.filter === 'nearest') return gather(this.#drawable(), this.#orientation, how);
+    const { width: wide, height: high } = this.#bitmap;
+    const picks = this.#orientation > 4 ? picksOnly(high, wide, how) : picksOnly(wide, high, how);
+    if (!picks) return weighRows(this.#drawable(), this.#orientation, how);
+    if ((wide * high) / 1e6 > LARGE_MEGAPIXELS) return gather(this.#drawable(), this.#orientation, how);
     const { rgb, width, height } = this.upright();
     return toInput(rgb, width, height, how);
   }

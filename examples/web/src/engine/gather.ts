@@ -1,11 +1,37 @@
-/** Very large photographs for a model with the nearest filter: only the rows that it takes are ever drawn. */
+/** Photographs to the model's input row by row, as they are stored: the upright picture is never whole in memory. */
 
 import type { Preprocessing } from '../core/card.ts';
+import { turnOf } from '../core/orientation.ts';
+import { Resampling } from '../core/resample.ts';
 import { centres, usedBox } from '../core/sampling.ts';
-import { type Drawable, overWhite, readRows } from './canvas.ts';
+import { type Drawable, flatten, overWhite, readRows } from './canvas.ts';
 
 /**
- * The model's input, as `toInput` makes it of the upright picture.
+ * The model's input, as `toInput` makes it of the upright picture, where filters weigh its pixels.
+ *
+ * @param orientation EXIF's, 1..8: how the drawable has to be turned to be upright.
+ * @returns how.height*how.width*3 bytes in how.channel_order.
+ */
+export function weighRows(from: Drawable, orientation: number, how: Preprocessing): Uint8Array {
+  const turn = turnOf(orientation);
+  const [width, height] = turn.swaps ? [from.height, from.width] : [from.width, from.height];
+  const resampling = new Resampling(width, height, how, turn);
+  const { kernels, rows, left, right, stage } = resampling;
+  const out = new Uint8Array(how.height * how.width * 3);
+  resampling.begin(out, (right - left) * 4);
+  readRows(from, rows, (rgba, place) => {
+    const wanted = rgba.subarray(left * 4, right * 4);
+    flatten(wanted);
+    kernels.memory.set(wanted, stage);
+    kernels.rgb(stage, 4, resampling.at(rows[place]!), right - left);
+    resampling.give(rows[place]!);
+  });
+  resampling.end();
+  return out;
+}
+
+/**
+ * The same where the input is made of pixels as they are: only the rows that it takes are ever drawn.
  *
  * @param orientation EXIF's, 1..8: how the drawable has to be turned to be upright.
  * @returns how.height*how.width*3 bytes in how.channel_order.

@@ -25,6 +25,8 @@ const SAMPLES: Preprocessing = {
   scale: 1,
   offset: 0,
   scaling: 'graph',
+  longest_edge: null,
+  longest_edge_filter: 'lanczos',
 };
 
 /**
