@@ -3,13 +3,49 @@
 from __future__ import annotations
 
 import os
+import signal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edge_nima.scorer import available_cores
+
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "examples" / "photos"
+
+# A shell ignores SIGINT for what it starts in the background, and children inherit that: they could not be interrupted.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+TENSORFLOW = {
+    f"test_{name}"
+    for name in ("chain", "cli_convert", "convert", "correct", "distil", "explain", "golden", "predict",
+                 "train_checkpoint", "train_loss")
+}  # fmt: skip
+"""Modules whose tests start TensorFlow in their own process."""
+
+
+def skip_without(package: str, of: str) -> None:
+    """Skip the module that says it at its top. Unlike `pytest.importorskip` it does not import the package."""
+    if find_spec(package) is None:
+        pytest.skip(f"needs {of}", allow_module_level=True)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker a core; none for a test or file that is named, which starts sooner alone."""
+    return 0 if any("::" in name or name.endswith(".py") for name in config.args) else available_cores()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests together that share what is dear: TensorFlow, or what a module makes once."""
+    for item in items:
+        if item.path.stem in TENSORFLOW or "tiny_network" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("tensorflow"))
+        elif any(found[-1].scope == "module" for found in item._fixtureinfo.name2fixturedefs.values()):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("keras", reason="needs edge-nima[train]")
-pytest.importorskip("tensorboardX", reason="needs edge-nima[train]")
+from conftest import skip_without
+
+skip_without("keras", "edge-nima[train]")
+skip_without("tensorboardX", "edge-nima[train]")
+
 
 SMALL = """
 [data]

@@ -12,13 +12,15 @@ from time import monotonic
 
 import pytest
 
+from conftest import skip_without
 from edge_nima.errors import PackageMissing, PublishError
 from edge_nima.phone import server as phone_server
 from edge_nima.phone.page import Asset, load_page
 from edge_nima.web.listening import listen
 from phones import BUNDLED, PACKED, SCRIPT, WASM, Serving, make_page, serving
 
-pytest.importorskip("httpx", reason="needs httpx")
+skip_without("httpx", "httpx")
+
 for package in ("uvicorn", "starlette", "cryptography"):
     pytest.importorskip(package, reason="needs edge-nima[web]")
 

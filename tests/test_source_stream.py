@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import skip_without
 from edge_nima.errors import RequestError, SourceError
 from edge_nima.frames import Frame
 from edge_nima.frames.addresses import slug, without_password
@@ -17,7 +18,7 @@ from edge_nima.frames.rtsp import authorization
 from edge_nima.frames.stream import StreamSource
 from streams import assert_scene, film, free_port, needs, read_until_lost, rtsp_server
 
-pytest.importorskip("cv2", reason="needs edge-nima[camera]")
+skip_without("cv2", "edge-nima[camera]")
 
 
 def read(source: StreamSource) -> Frame:

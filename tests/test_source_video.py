@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest import skip_without
 from edge_nima.errors import PictureError, RequestError, SourceError
 from edge_nima.frames import Frame, NothingYet
 from edge_nima.frames.opening import open_source
 from edge_nima.frames.video import VideoSource
 from streams import assert_scene, film, needs, scene
 
-pytest.importorskip("cv2", reason="needs edge-nima[camera]")
+skip_without("cv2", "edge-nima[camera]")
 
 
 @pytest.fixture(scope="module")

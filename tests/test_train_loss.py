@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import skip_without
 from edge_nima.distribution import as_distribution, earth_movers_distance, mean_rating, rating_std
 from edge_nima_train.loss import emd, loss_of, smooth, squared_emd
 
+skip_without("keras", "edge-nima[train]")
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-keras = pytest.importorskip("keras", reason="needs edge-nima[train]")
 
 P = as_distribution(np.random.default_rng(0).random((50, 10)) ** 3)
 Q = as_distribution(np.random.default_rng(1).random((50, 10)) ** 3)

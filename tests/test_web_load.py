@@ -13,13 +13,15 @@ from time import monotonic, sleep
 
 import pytest
 
+from conftest import skip_without
 from edge_nima.web import Options
 from edge_nima.web.connections import PATIENCE_S
 from watched import Watched, served
 
+skip_without("uvicorn", "edge-nima[web]")
+skip_without("starlette", "edge-nima[web]")
+
 httpx = pytest.importorskip("httpx", reason="needs httpx")
-pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
-pytest.importorskip("starlette", reason="needs edge-nima[web]")
 
 
 @pytest.fixture

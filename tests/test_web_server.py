@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from conftest import skip_without
 from edge_nima.errors import PackageMissing, PublishError
 from edge_nima.watch.events import State
 from edge_nima.watch.shots import Gallery
@@ -23,9 +24,10 @@ from edge_nima.web import Options, WebServer
 from edge_nima.web.shots import Thumbnails
 from watched import TOKEN, Folder, Watched, served
 
+skip_without("uvicorn", "edge-nima[web]")
+skip_without("starlette", "edge-nima[web]")
+
 httpx = pytest.importorskip("httpx", reason="needs httpx")
-pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
-pytest.importorskip("starlette", reason="needs edge-nima[web]")
 
 
 @pytest.fixture
