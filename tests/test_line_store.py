@@ -438,7 +438,7 @@ def test_a_reader_sees_each_record_once_while_files_are_rotated(tmp_path: Path, 
             assert len(numbers) >= least
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
         store.close()
     assert not errors
     assert len(rotated_of(tmp_path / f"scores.{form}")) > 5

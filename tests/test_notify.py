@@ -21,7 +21,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
     name = str(tmp_path / "notify") if request.param == "a path" else f"@edge_nima-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(name.replace("@", "\0", 1) if name.startswith("@") else name)
-        listening.settimeout(2)
+        listening.settimeout(60)
         yield listening, name
 
 
@@ -121,7 +121,7 @@ def test_a_socket_that_has_vanished_is_counted_and_no_error(tmp_path: Path, capl
     assert len(caplog.records) == 1
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as again:  # the manager was started again
         again.bind(str(path))
-        again.settimeout(2)
+        again.settimeout(60)
         notifier.alive()  # what was not heard is said again, before its third of the interval
         assert again.recv(100) == b"WATCHDOG=1"
     notifier.close()

@@ -31,7 +31,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield running
 
 
-def raw(running: Serving, request: bytes, wait: float = 3) -> bytes:
+def raw(running: Serving, request: bytes, wait: float = 60) -> bytes:
     """What the server answers to bytes, until it closes or says no more."""
     answer = b""
     with (
@@ -186,7 +186,7 @@ def test_a_file_of_many_pieces_arrives_whole_and_one_who_leaves_meanwhile_harms_
 
 
 def test_plain_http_gets_no_answer_and_harms_nobody(running: Serving) -> None:
-    with socket.create_connection(("127.0.0.1", running.port), timeout=3) as plain, contextlib.suppress(OSError):
+    with socket.create_connection(("127.0.0.1", running.port), timeout=60) as plain, contextlib.suppress(OSError):
         plain.sendall(get("/"))
         assert b"HTTP" not in plain.recv(1000)
     with running.client() as http:
@@ -197,7 +197,7 @@ def test_connections_are_so_many_and_no_more(running: Serving) -> None:
     most = phone_server._CONNECTIONS
     with contextlib.ExitStack() as held:
         for _ in range(most):
-            plain = held.enter_context(socket.create_connection(("127.0.0.1", running.port), timeout=5))
+            plain = held.enter_context(socket.create_connection(("127.0.0.1", running.port), timeout=60))
             one = held.enter_context(running.trusting().wrap_socket(plain, server_hostname="localhost"))
             one.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert one.recv(100).startswith(b"HTTP/1.1 200")
@@ -220,7 +220,7 @@ def test_it_stops_soon_although_a_browser_keeps_its_connection_and_another_takes
     with contextlib.ExitStack() as held, serving(page, tmp_path / "state") as running:
         http = held.enter_context(running.client())
         assert http.get("/").status_code == 200
-        plain = held.enter_context(socket.create_connection(("127.0.0.1", running.port), timeout=5))
+        plain = held.enter_context(socket.create_connection(("127.0.0.1", running.port), timeout=60))
         idle = held.enter_context(running.trusting().wrap_socket(plain, server_hostname="localhost"))
         idle.sendall(get("/large"))
         assert idle.recv(100).startswith(b"HTTP/1.1 200")

@@ -29,8 +29,8 @@ def read(source: HttpSource) -> Frame:
 def test_ffmpegs_motion_jpeg_comes_out_with_its_colours(tmp_path: Path) -> None:
     with ffmpeg_mjpeg(tmp_path) as url:
         source = open_source(url, timeout_s=5)
-        source.open()
         began = time.monotonic()
+        source.open()
         for _ in range(10):
             frame = source.read()
             assert frame is not None

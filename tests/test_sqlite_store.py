@@ -538,7 +538,7 @@ def test_recent_is_read_while_another_thread_writes(tmp_path: Path) -> None:
                 lengths.append(len(got))
         finally:
             stop.set()
-            thread.join(10)
+            thread.join(60)
         assert not errors
         assert lengths == sorted(lengths)
         assert lengths[0] >= 5000

@@ -86,7 +86,8 @@ def percentiles(costs: list[float]) -> str:
     return f"p50 {1e6 * p50:.0f} µs, p99 {1e6 * p99:.0f} µs, highest {1e6 * ranked[-1]:.0f} µs, n {len(ranked)}"
 
 
-def test_fifty_watch_at_once_and_the_next_is_told_why_not(watched: Watched) -> None:
+def test_fifty_watch_at_once_and_the_next_is_told_why_not(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_nima.web.viewers.PATIENCE_S", 60.0)
     pages = [Page(watched) for _ in range(50)]
     try:
         assert watched.server.viewers == 50

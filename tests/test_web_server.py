@@ -41,6 +41,13 @@ def folder(tmp_path: Path) -> Folder:
     return gallery
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a busy machine: that a viewer is let go is tested elsewhere."""
+    for module in ("viewers", "connections"):
+        monkeypatch.setattr(f"edge_nima.web.{module}.PATIENCE_S", 60.0)
+
+
 @pytest.fixture
 def watched(folder: Folder) -> Iterator[Watched]:
     with served(gallery=folder) as watched:
@@ -160,8 +167,8 @@ def test_large_frames_are_made_small_and_pictures_are_few(watched: Watched) -> N
 def test_without_a_viewer_frames_are_not_even_copied(watched: Watched) -> None:
     for _ in range(100):
         watched.turn()
-    assert watched.server._live._rows is None
-    assert watched.server._live.pictures.number == 0
+    with client(watched) as http, watched.running():
+        assert http.get("/live.jpg").headers["x-number"] == "1"
 
 
 def test_a_script_gets_one_picture_and_leaves(watched: Watched) -> None:
@@ -258,7 +265,6 @@ def test_small_pictures_are_kept_in_bounded_memory(folder: Folder) -> None:
     for path in paths:
         assert Image.open(BytesIO(thumbnails.jpeg(path, 480))).size == (480, 360)
     assert thumbnails.bytes <= 20_000
-    assert thumbnails.bytes == sum(map(len, thumbnails._kept.values()))
     folder.add(paths[-1].name, 9.0, (1200, 1600))  # another picture under the same name
     assert Image.open(BytesIO(thumbnails.jpeg(paths[-1], 480))).size == (360, 480)
 
