@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from importlib.util import find_spec
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from edge_nima.scorer import available_cores
 
@@ -21,7 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 TENSORFLOW = {
     f"test_{name}"
-    for name in ("chain", "cli_convert", "convert", "correct", "distil", "explain", "golden", "predict",
+    for name in ("chain", "cli_convert", "convert", "correct", "distil", "evaluation", "explain", "golden", "predict",
                  "train_checkpoint", "train_loss")
 }  # fmt: skip
 """Modules whose tests start TensorFlow in their own process."""
@@ -38,14 +40,25 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 0 if any("::" in name or name.endswith(".py") for name in config.args) else available_cores()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests together that share what is dear: TensorFlow, or what a module makes once."""
-    for item in items:
-        if item.path.stem in TENSORFLOW or "tiny_network" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("tensorflow"))
-        elif any(found[-1].scope == "module" for found in item._fixtureinfo.name2fixturedefs.values()):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+class Grouped(LoadScopeScheduling):
+    """Sends a test to any worker, but for those that share what is dear: TensorFlow, or what their file makes once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return _group(file) or nodeid
+
+
+@functools.cache
+def _group(file: str) -> str | None:
+    path = ROOT / file
+    if path.stem in TENSORFLOW:
+        return "tensorflow"
+    return file if 'scope="module"' in path.read_text(encoding="utf-8") else None
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """In place of `--dist loadgroup`, which does nothing with pytest 9.2 and pytest-xdist 3.8."""
+    return Grouped(config, log)
 
 
 @pytest.fixture(scope="session")
