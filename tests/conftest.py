@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from edge_nima.scorer import available_cores
@@ -20,6 +21,10 @@ PHOTOS = ROOT / "examples" / "photos"
 # A shell ignores SIGINT for what it starts in the background, and children inherit that: they could not be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# However long an example takes where others work too.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 TENSORFLOW = {
     f"test_{name}"

@@ -75,7 +75,7 @@ RECORD = st.builds(
 
 
 @given(st.lists(RECORD, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_record_comes_back_from_json_lines_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, batch: list[Scored]
 ) -> None:
@@ -88,7 +88,7 @@ def test_any_record_comes_back_from_json_lines_as_it_was(
 
 
 @given(st.lists(RECORD, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_record_comes_back_from_csv_with_what_breaks_lines_shown_escaped(
     tmp_path_factory: pytest.TempPathFactory, batch: list[Scored]
 ) -> None:

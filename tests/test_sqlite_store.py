@@ -117,7 +117,7 @@ def test_a_name_that_is_not_unicode_is_shown_escaped_and_costs_no_batch(tmp_path
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), st.text(max_size=40))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_names_survive_whatever_they_are(tmp_path_factory: pytest.TempPathFactory, name: str, other: str) -> None:
     folder = tmp_path_factory.mktemp("names")
     with opened(folder) as store:

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import skip_without
@@ -47,7 +47,6 @@ def test_gradients_are_finite_where_prediction_and_people_are_equal() -> None:
 
 
 @given(st.integers(0, 49), st.floats(0, 0.5))
-@settings(deadline=None)
 def test_smoothing_keeps_the_sum_and_spreads_to_neighbours_only(row: int, share: float) -> None:
     p = P[row]
     s = smooth(p[None], share)[0]
