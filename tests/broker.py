@@ -25,7 +25,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually(true: Callable[[], object], seconds: float = 10.0) -> bool:
+def eventually(true: Callable[[], object], seconds: float = 60.0) -> bool:
     until = time.monotonic() + seconds
     while not true():
         if time.monotonic() > until:
@@ -140,7 +140,7 @@ class Ear:
         self.client.on_message = message
         self.client.connect("localhost" if broker.tls else "127.0.0.1", broker.port)
         self.client.loop_start()
-        assert self._there.wait(10)
+        assert self._there.wait(60)
         broker.remember()
 
     def on(self, topic: str) -> list[Any]:

@@ -35,7 +35,7 @@ class Seen:
             route(self.context)
         self.page.goto(url)
 
-    def until(self, expression: str, seconds: float = 20) -> Any:
+    def until(self, expression: str, seconds: float = 60) -> Any:
         """Wait for a JavaScript expression to be true, and return what it is."""
         # Not Playwright's own waiting: it evaluates in the page, which the pages' policies forbid.
         due = monotonic() + seconds

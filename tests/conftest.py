@@ -2,14 +2,68 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import signal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
+
+from edge_nima.scorer import available_cores
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "examples" / "photos"
+
+# A shell ignores SIGINT for what it starts in the background, and children inherit that: they could not be interrupted.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# However long an example takes where others work too.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
+
+TENSORFLOW = {
+    f"test_{name}"
+    for name in ("chain", "cli_convert", "convert", "correct", "distil", "evaluation", "explain", "golden", "predict",
+                 "train_checkpoint", "train_loss")
+}  # fmt: skip
+"""Modules whose tests start TensorFlow in their own process."""
+
+
+def skip_without(package: str, of: str) -> None:
+    """Skip the module that says it at its top. Unlike `pytest.importorskip` it does not import the package."""
+    if find_spec(package) is None:
+        pytest.skip(f"needs {of}", allow_module_level=True)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker a core; none for a test or file that is named, which starts sooner alone."""
+    return 0 if any("::" in name or name.endswith(".py") for name in config.args) else available_cores()
+
+
+class Grouped(LoadScopeScheduling):
+    """Sends a test to any worker, but for those that share what is dear: TensorFlow, or what their file makes once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return _group(file) or nodeid
+
+
+@functools.cache
+def _group(file: str) -> str | None:
+    path = ROOT / file
+    if path.stem in TENSORFLOW:
+        return "tensorflow"
+    return file if 'scope="module"' in path.read_text(encoding="utf-8") else None
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """In place of `--dist loadgroup`, which does nothing with pytest 9.2 and pytest-xdist 3.8."""
+    return Grouped(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -101,7 +101,7 @@ def page_served(model: str | None = None, change: Callable[[Page], dict[str, Ass
         yield f"http://localhost:{port}/"
     finally:
         server.stop()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive(), "the server did not stop"
 
 

@@ -102,7 +102,7 @@ class Serving:
 
         headers = {"Accept-Encoding": "identity", **how.pop("headers", {})}
         return httpx.Client(
-            base_url=f"https://{host}:{self.port}", verify=self.trusting(), timeout=10, headers=headers, **how
+            base_url=f"https://{host}:{self.port}", verify=self.trusting(), timeout=60, headers=headers, **how
         )
 
 
@@ -123,5 +123,5 @@ def serving(page: Page | Path, folder: Path) -> Iterator[Serving]:
         yield Serving(server, port, identity, told)
     finally:
         server.stop()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive(), "the server did not stop"

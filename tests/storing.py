@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -86,11 +85,3 @@ class Writer:
         self._process.kill()
         said, _ = self._process.communicate()
         return said.decode().rpartition("\n")[0].splitlines()
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0, what: str = "it did not come to that") -> None:
-    """Wait for it."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.002)

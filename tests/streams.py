@@ -83,14 +83,14 @@ def film(path: Path, *, size: str = "320x240", seconds: float = 2, fps: int = 10
     return path
 
 
-def read_until_lost(source: Source, within_s: float = 10.0) -> tuple[SourceError, float]:
-    """Read on until the source is lost; the error, and how long the read took that raised it, seconds."""
+def read_until_lost(source: Source, within_s: float = 60.0) -> str:
+    """Read on until the source is lost; what is said of it."""
     until = time.monotonic() + within_s
-    while (began := time.monotonic()) < until:
+    while time.monotonic() < until:
         try:
             frame = source.read()
         except SourceError as error:
-            return error, time.monotonic() - began
+            return str(error)
         if frame is not None:
             frame.close()
     pytest.fail(f"not lost within {within_s:g} s")
@@ -227,7 +227,7 @@ def ffmpeg_mjpeg(folder: Path, fps: int = 15, size: str = "320x240") -> Iterator
 def _await_port(url: str) -> None:
     """Until something listens, without connecting: FFmpeg takes one viewer only."""
     port = int(url.split(":")[2].split("/")[0])
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         with open("/proc/net/tcp") as file:
             if any(line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A" for line in list(file)[1:]):

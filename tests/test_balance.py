@@ -77,7 +77,7 @@ def test_random_is_fair() -> None:
 MEANS = st.lists(st.floats(1, 10), min_size=2, max_size=60)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(MEANS, st.integers(1, 12), st.sampled_from(["top", "random"]), st.data())
 def test_what_balancing_promises(means: list[float], bins: int, choose: str, data: st.DataObject) -> None:
     split = data.draw(st.lists(st.sampled_from(["train", "val", "test", ""]), min_size=len(means), max_size=len(means)))
@@ -100,7 +100,7 @@ def test_what_balancing_promises(means: list[float], bins: int, choose: str, dat
     assert done.untouched == len(means) - len(trains)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(MEANS, st.integers(1, 12), st.floats(1.01, 100))
 def test_what_weights_promise(means: list[float], bins: int, most: float) -> None:
     split = ["train" if row % 3 else "val" for row in range(len(means))]

@@ -59,7 +59,7 @@ def test_limited_range_bt601_is_what_opencv_has() -> None:
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from(sorted(MATRICES)), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_it_is_the_formula_pixel_by_pixel(width: int, height: int, matrix: str, seed: int) -> None:
     global RANDOM
     RANDOM = np.random.default_rng(seed)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow", reason="needs edge-nima[convert]")
-
+from conftest import skip_without
 from edge_nima.errors import CheckpointError
 from edge_nima_convert.chain import Chain, Layer, read_chain
 from edge_nima_convert.checkpoint import Checkpoint, open_checkpoint
 from edge_nima_convert.recipes import RECIPES, convert
+
+skip_without("tensorflow", "edge-nima[convert]")
 
 SIDE = 32
 

@@ -14,16 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import PHOTOS
+from conftest import PHOTOS, skip_without
 from edge_nima import cli
 from edge_nima.errors import CheckpointError
 from edge_nima.records import read_records
 from edge_nima.scorer import load_model, open_scorer
-
-pytest.importorskip("tensorflow", reason="needs edge-nima[convert]")
-
 from edge_nima_convert import conversion, recipes
 from edge_nima_convert.checkpoint import open_checkpoint
+
+skip_without("tensorflow", "edge-nima[convert]")
 
 Made = list[str]
 

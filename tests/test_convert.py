@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import PHOTOS
+from conftest import PHOTOS, skip_without
 from edge_nima import cli
 from edge_nima.agreement import measure_agreement
 from edge_nima.card import CARD_FILE, LABELS_FILE, associated_files, read_card
@@ -23,13 +23,12 @@ from edge_nima.errors import CheckpointError
 from edge_nima.interpreter import Interpreter
 from edge_nima.pixels import Preprocessing, pixels_sha256
 from edge_nima.scorer import load_model, open_scorer
-
-pytest.importorskip("tensorflow", reason="needs edge-nima[convert]")
-
 from edge_nima_convert.checkpoint import open_checkpoint
 from edge_nima_convert.embed import embed_card
 from edge_nima_convert.network import build_mobilenet
 from edge_nima_convert.recipes import RECIPES, convert
+
+skip_without("tensorflow", "edge-nima[convert]")
 
 RAPID = [name for name, recipe in RECIPES.items() if not recipe.needs_training]
 """Recipes that take seconds on the tiny network; those that train have their own tests."""

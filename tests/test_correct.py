@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow", reason="needs edge-nima[convert]")
-
+from conftest import skip_without
 from edge_nima.errors import CheckpointError
 from edge_nima.interpreter import Interpreter
 from edge_nima.pixels import Preprocessing
@@ -21,6 +20,8 @@ from edge_nima_convert.correct import LEVELS, MARGIN, MOST, STRONGEST, Corrected
 from edge_nima_convert.mixed import ARM_BUDGET, arm_cost, costly_stem, mean_ratings, rounding_variance
 from edge_nima_convert.recipes import CORRECTED, LADDER, RECIPES, convert
 from edge_nima_convert.rounding import LIMIT, row_scales
+
+skip_without("tensorflow", "edge-nima[convert]")
 
 SIDE = 24
 RATINGS = np.arange(1, 11)

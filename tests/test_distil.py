@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow", reason="needs edge-nima[convert]")
-
+from conftest import skip_without
 from edge_nima.errors import CalibrationError, OutputError
 from edge_nima.interpreter import Interpreter
 from edge_nima.pixels import Preprocessing
 from edge_nima_convert.chain import Chain, Layer
 from edge_nima_convert.correct import Corrected, correct
 from edge_nima_convert.distil import STATE, distil
+
+skip_without("tensorflow", "edge-nima[convert]")
 
 SIDE = 24
 RATINGS = np.arange(1, 11)

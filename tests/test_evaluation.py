@@ -112,7 +112,7 @@ def test_differences_are_to_the_constant_answer() -> None:
         assert one.model.low <= one.model.value <= one.model.high
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 40))
 def test_who_says_what_people_say_is_perfect(seed: int, n: int) -> None:
     people = drawn(n, seed)
@@ -128,7 +128,7 @@ def test_who_says_what_people_say_is_perfect(seed: int, n: int) -> None:
         assert math.isnan(tail.recall.value) == (tail.people == 0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 40))
 def test_every_number_stays_where_it_can_be(seed: int, n: int) -> None:
     people, model = drawn(n, seed), drawn(n, seed + 1)

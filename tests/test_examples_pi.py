@@ -23,7 +23,7 @@ PI = ROOT / "examples" / "pi"
 LIVE = PI / "pi_live.py"
 UNIT = (PI / "edge-nima.service").read_text(encoding="utf-8")
 README = (PI / "README.md").read_text(encoding="utf-8")
-TAKES_S = 30
+TAKES_S = 60
 
 
 @pytest.fixture

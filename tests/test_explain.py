@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow", reason="needs edge-nima[convert]")
-
+from conftest import skip_without
 from edge_nima.errors import CalibrationError
 from edge_nima_convert.checkpoint import Checkpoint, open_checkpoint
 from edge_nima_convert.explain import explain_layers
 from edge_nima_convert.photographs import load_inputs
 from edge_nima_convert.recipes import RECIPES, convert
+
+skip_without("tensorflow", "edge-nima[convert]")
 
 
 @pytest.fixture(scope="module")

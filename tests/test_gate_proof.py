@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conftest import skip_without
 from edge_nima.agreement import Agreement, measure_agreement
 from edge_nima.ava import read_labels
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import CalibrationError
 from edge_nima.gate import Verdict, judge, load_gate
 from edge_nima.scorer import load_model
-
-pytest.importorskip("tensorflow", reason="needs edge-nima[convert]")
-
 from edge_nima_convert.calibration import load_draw
 from edge_nima_convert.checkpoint import Checkpoint, open_checkpoint
 from edge_nima_convert.conversion import score_pixels
@@ -27,6 +25,8 @@ from edge_nima_convert.embed import embed_card
 from edge_nima_convert.lint import check_pictures
 from edge_nima_convert.photographs import check_calibration, load_inputs
 from edge_nima_convert.recipes import RECIPES, convert
+
+skip_without("tensorflow", "edge-nima[convert]")
 
 pytestmark = pytest.mark.slow
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest import skip_without
 from edge_nima.distribution import mean_rating
 from edge_nima.interpreter import Interpreter
 from edge_nima.pixels import read_rgb, to_input
 from edge_nima.scorer import open_scorer
-
-pytest.importorskip("tensorflow", reason="needs edge-nima[convert]")
-
 from edge_nima_convert.checkpoint import Checkpoint, open_checkpoint
 from edge_nima_convert.recipes import RECIPES, convert
+
+skip_without("tensorflow", "edge-nima[convert]")
 
 KNOWN_MEAN = (
     4.23187  # of photograph 42040 with these weights: idealo/image-quality-assessment, Keras 2, load_img nearest

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -114,8 +113,9 @@ def test_a_vcgencmd_that_fails_is_given_up(
 
 
 def test_a_machine_that_says_nothing_is_all_none(tmp_path: Path) -> None:
+    before = time.time()
     health = Board(root=tmp_path).read()
-    assert abs(health.at - time.time()) < 10
+    assert before <= health.at <= time.time()
     assert health == Health(health.at)
     assert Board(tmp_path / "gone", root=tmp_path).read().free_disk is None
 
@@ -140,18 +140,6 @@ def test_memory_is_that_of_this_process_and_its_children() -> None:
     gone = Board(pids=lambda: [child.pid]).read().memory
     assert gone is not None
     assert abs(gone - alone) < 10**7
-
-
-def test_it_is_read_in_less_than_two_milliseconds(tmp_path: Path) -> None:
-    root = machine(tmp_path, {**zones(cpu_thermal="61322"), FLAGS: "0", "proc/self/statm": "1 2 3 4 5 6 7"})
-    board, taken = Board(tmp_path, root=root), []
-    for _ in range(50):
-        start = time.perf_counter()
-        health = board.read()
-        taken.append(1e3 * (time.perf_counter() - start))
-    assert health.memory == 2 * os.sysconf("SC_PAGE_SIZE")
-    print(f"a reading: median {statistics.median(taken):.3f} ms")
-    assert statistics.median(taken) < 2
 
 
 def test_the_rate_backs_off_while_throttled_and_comes_back_slower() -> None:

@@ -75,7 +75,7 @@ RECORD = st.builds(
 
 
 @given(st.lists(RECORD, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_record_comes_back_from_json_lines_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, batch: list[Scored]
 ) -> None:
@@ -88,7 +88,7 @@ def test_any_record_comes_back_from_json_lines_as_it_was(
 
 
 @given(st.lists(RECORD, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_record_comes_back_from_csv_with_what_breaks_lines_shown_escaped(
     tmp_path_factory: pytest.TempPathFactory, batch: list[Scored]
 ) -> None:
@@ -438,7 +438,7 @@ def test_a_reader_sees_each_record_once_while_files_are_rotated(tmp_path: Path, 
             assert len(numbers) >= least
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
         store.close()
     assert not errors
     assert len(rotated_of(tmp_path / f"scores.{form}")) > 5

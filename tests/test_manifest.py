@@ -167,7 +167,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/\\\r\n"), mi
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(NAMES, st.floats(1, 10), NAMES), min_size=1, max_size=5))
 def test_any_text_survives_two_journeys(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, float, str]]

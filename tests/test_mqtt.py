@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import ssl
-import statistics
 import subprocess
 import sys
 import threading
@@ -257,12 +256,10 @@ def test_the_broker_says_offline_when_the_process_was_killed(mosquitto: Mosquitt
 
 def test_a_wrong_password_is_one_line_at_once_and_does_not_tell_it(tmp_path: Path) -> None:
     with Mosquitto(tmp_path / "broker", users={"cam": "right"}) as mosquitto:
-        start = time.monotonic()
         with pytest.raises(
             PublishError, match=r"refuses user 'cam': .*; its password goes into EDGE_NIMA_MQTT"
         ) as caught:
             connect(to(mosquitto, user="cam", password="s3cret"), camera="garden")
-        assert time.monotonic() - start < 5
         assert "\n" not in str(caught.value)
         assert "s3cret" not in str(caught.value)
         with pytest.raises(PublishError, match=r"refuses us without a user: .*; write mqtt://USER:PASSWORD@HOST"):
@@ -342,9 +339,7 @@ def test_a_broker_that_is_away_at_the_start_is_a_warning_and_gets_everything_lat
     mosquitto = Mosquitto(tmp_path / "broker")
     with mosquitto, Ear(mosquitto) as ear:
         mosquitto.kill()
-        start = time.monotonic()
         publisher = connect(to(mosquitto), camera="garden")
-        assert time.monotonic() - start < 1
         assert f"broker at 127.0.0.1:{mosquitto.port} cannot be reached: Connection refused" in str(publisher.problem)
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         publisher.changed(STATUS)
@@ -356,16 +351,13 @@ def test_a_broker_that_is_away_at_the_start_is_a_warning_and_gets_everything_lat
         publisher.close()
 
 
-def test_a_host_that_takes_connections_and_says_nothing_is_said_within_five_seconds() -> None:
+def test_a_host_that_takes_connections_and_says_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("paho.mqtt.client", reason="needs edge-nima[mqtt]")
+    monkeypatch.setattr(connection, "ANSWER_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        start = time.monotonic()
         publisher = connect(Broker("127.0.0.1", silent.getsockname()[1]), camera="garden")
-        assert 3 < time.monotonic() - start < 5
-        assert "no answer" in str(publisher.problem)
-        start = time.monotonic()
+        assert eventually(lambda: "no answer" in str(publisher.problem))
         publisher.close()
-        assert time.monotonic() - start < 1
     assert threads() == []
 
 
@@ -388,9 +380,9 @@ def test_a_broker_away_for_longer_than_the_buffer_lasts_costs_exactly_the_oldest
         publisher.close()
 
 
-def killed_and_restarted(mosquitto: Mosquitto, times: int) -> tuple[int, float]:
-    """Publish all the while; how many scores came twice, and the longest until all had come, seconds."""
-    slowest, sent = 0.0, 0
+def killed_and_restarted(mosquitto: Mosquitto, times: int) -> int:
+    """Publish all the while; how many scores came twice."""
+    sent = 0
     with Ear(mosquitto) as ear:
         publisher = connect(to(mosquitto), camera="garden")
         for _ in range(times):
@@ -398,34 +390,28 @@ def killed_and_restarted(mosquitto: Mosquitto, times: int) -> tuple[int, float]:
             mosquitto.kill()
             tell(publisher, range(sent + 40, sent + 60), 0.002)
             mosquitto.start()
-            start = time.monotonic()
             tell(publisher, range(sent + 60, sent + 70), 0.002)
             sent += 70
-            assert eventually(lambda: publisher.published == sent, 20), publisher.problem  # noqa: B023
-            assert eventually(lambda: len(set(numbers(ear))) == sent, 20), publisher.problem  # noqa: B023
-            slowest = max(slowest, time.monotonic() - start)
+            assert eventually(lambda: publisher.published == sent), publisher.problem  # noqa: B023
+            assert eventually(lambda: len(set(numbers(ear))) == sent), publisher.problem  # noqa: B023
         heard = numbers(ear)
         assert list(dict.fromkeys(heard)) == list(range(sent))  # each, in order
         assert publisher.lost == 0
         assert len(threads()) == 1
         publisher.close()
     assert threads() == []
-    return len(heard) - sent, slowest
+    return len(heard) - sent
 
 
 def test_a_broker_that_is_killed_and_restarted_misses_nothing(mosquitto: Mosquitto, soon: None) -> None:
-    twice, slowest = killed_and_restarted(mosquitto, 2)
+    twice = killed_and_restarted(mosquitto, 2)
     assert twice <= 2 * connection.IN_FLIGHT  # what it had passed on and not acknowledged when it was killed
-    assert slowest < 10
 
 
 @pytest.mark.slow
 def test_a_broker_that_is_killed_twenty_times_misses_nothing_and_nothing_grows(mosquitto: Mosquitto) -> None:
     descriptors = len(os.listdir("/proc/self/fd"))
-    twice, slowest = killed_and_restarted(mosquitto, 20)
-    print(f"20 restarts: {twice} messages twice, the slowest recovery {slowest:.2f} s")
-    assert twice <= 20 * connection.IN_FLIGHT
-    assert slowest < 10
+    assert killed_and_restarted(mosquitto, 20) <= 20 * connection.IN_FLIGHT
     gc.collect()  # the listening client's
     assert len(os.listdir("/proc/self/fd")) <= descriptors
 
@@ -453,7 +439,7 @@ def test_a_frozen_broker_is_given_up_and_everything_arrives_when_it_thaws(
         mosquitto.freeze()
         try:
             tell(publisher, range(80))
-            assert eventually(lambda: publisher.problem is not None, 5)
+            assert eventually(lambda: publisher.problem is not None)
             assert "keep alive timeout" in str(publisher.problem)
             assert publisher.published == 0
         finally:
@@ -465,14 +451,14 @@ def test_a_frozen_broker_is_given_up_and_everything_arrives_when_it_thaws(
         publisher.close()
 
 
-def test_closing_takes_half_a_second_also_when_the_broker_is_frozen_or_gone(mosquitto: Mosquitto) -> None:
+def test_closing_waits_for_no_broker_that_is_frozen_or_gone(mosquitto: Mosquitto) -> None:
     frozen, gone = (connect(to(mosquitto), camera=name) for name in ("frozen", "gone"))
     mosquitto.freeze()
     tell(frozen, range(30))
     try:
         start = time.monotonic()
         frozen.close()
-        assert time.monotonic() - start < 0.8
+        assert time.monotonic() - start < connection.KEEPALIVE_S / 2
     finally:
         mosquitto.thaw()
     assert frozen.published + frozen.lost == 30
@@ -480,39 +466,27 @@ def test_closing_takes_half_a_second_also_when_the_broker_is_frozen_or_gone(mosq
     assert eventually(lambda: retained(mosquitto).get("edge_nima/frozen/state", {}).get("state") == "offline")
     mosquitto.kill()
     tell(gone, range(5))
-    start = time.monotonic()
     gone.close()
     gone.close()
     gone.scored(scored(1), FRAME)
-    assert time.monotonic() - start < 0.8
     assert (gone.published, gone.lost) == (0, 6)
     assert threads() == []
 
 
-@pytest.mark.parametrize("way", ["alive", "dead", "frozen"])
-def test_the_loop_is_never_held_up(mosquitto: Mosquitto, way: str) -> None:
+@pytest.mark.parametrize("way", ["dead", "frozen"])
+def test_the_loop_is_never_held_up(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Whatever waits for the broker would wait for an hour."""
+    for name in ("FIRST_DELAY_S", "LONGEST_DELAY_S", "KEEPALIVE_S"):
+        monkeypatch.setattr(connection, name, 3600)
     publisher = connect(to(mosquitto), camera="garden")
-    if way == "dead":
-        mosquitto.kill()
+    loop = threading.Thread(target=tell, args=(publisher, range(500)), daemon=True)
+    mosquitto.kill() if way == "dead" else mosquitto.freeze()
+    loop.start()
+    loop.join(60)
+    held_up = loop.is_alive()
     if way == "frozen":
-        mosquitto.freeze()
-    taken = []
-    try:
-        for number in range(2000):
-            one = scored(number)
-            start = time.perf_counter()
-            publisher.scored(one, FRAME)
-            taken.append(1e6 * (time.perf_counter() - start))
-            time.sleep(0.0005)
-    finally:
-        if way == "frozen":
-            mosquitto.thaw()
-    cuts = statistics.quantiles(taken, n=1000)
-    print(
-        f"scored() with the broker {way}: p50 {cuts[499]:.1f}, p99 {cuts[989]:.1f}, max {max(taken):.0f} microseconds"
-    )
-    assert cuts[499] < 200
-    assert max(taken) < 250_000  # a busy machine; a connection that was waited for would take seconds
+        mosquitto.thaw()
+    assert not held_up
     publisher.close()
 
 

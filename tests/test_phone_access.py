@@ -9,12 +9,13 @@ import pytest
 
 from axe import broken, needs_axe
 from chromium import CHROMIUM, DESKTOP, FLAGS, PHONE
-from conftest import PHOTOS
+from conftest import PHOTOS, skip_without
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
 
 from phone_browser import Seen, camera_flags, needs, page_served, pages, slideshow  # noqa: E402
+
+skip_without("uvicorn", "edge-nima[web]")
 
 pytestmark = [*needs(), needs_axe]
 

@@ -14,14 +14,13 @@ import pytest
 from PIL import Image
 
 from chromium import CHROMIUM, FLAGS
-from conftest import PHOTOS
+from conftest import PHOTOS, skip_without
 from edge_nima import cli
 from edge_nima.phone.page import Asset, Page
 from edge_nima.records import read_records
 from edge_nima.scorer import BUNDLED, load_model, open_scorer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
 
 from phone_browser import (  # noqa: E402
     Seen,
@@ -34,6 +33,8 @@ from phone_browser import (  # noqa: E402
     slideshow,
 )
 from phones import with_card  # noqa: E402
+
+skip_without("uvicorn", "edge-nima[web]")
 
 pytestmark = needs()
 

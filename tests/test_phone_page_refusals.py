@@ -14,16 +14,17 @@ import pytest
 from PIL import Image
 
 from chromium import CHROMIUM, FLAGS
-from conftest import PHOTOS
+from conftest import PHOTOS, skip_without
 from edge_nima.card import CARD_FILE, FORMAT_VERSION
 from edge_nima.phone.page import Asset, Page
 from edge_nima.scorer import BUNDLED, load_model, open_scorer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
 
 from phone_browser import Seen, camera_flags, needs, page_served, pages  # noqa: E402
 from phones import with_card  # noqa: E402
+
+skip_without("uvicorn", "edge-nima[web]")
 
 pytestmark = needs()
 

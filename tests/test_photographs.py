@@ -476,7 +476,7 @@ def test_overlap_with_the_judging_photographs() -> None:
     assert check_calibration(inputs, judging=judging) == [told]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.integers(0, 10**6),
     st.sampled_from(["uniform", "gauss", "grey", "faint", "black and white"]),

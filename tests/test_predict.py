@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import PHOTOS
+from conftest import PHOTOS, skip_without
 from edge_nima.cli import run
 from edge_nima.records import read_records
 from edge_nima_train.checkpoint import Trained, open_trained
 from edge_nima_train.predict import record_name, score_photographs
 
-pytest.importorskip("keras", reason="needs edge-nima[train]")
+skip_without("keras", "edge-nima[train]")
+
 
 Captured = pytest.CaptureFixture[str]
 

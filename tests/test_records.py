@@ -64,7 +64,7 @@ def test_records_come_back_as_they_went_in(tmp_path: Path, form: str) -> None:
 
 
 @every_form
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
     mean=st.floats(1, 10),

@@ -16,9 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-pytest.importorskip("matplotlib", reason="needs edge-nima[report]")
-
-from conftest import PHOTOS
+from conftest import PHOTOS, skip_without
 from edge_nima.comparison import Comparison, LayerError, compare
 from edge_nima.errors import OutputError, PackageMissing, RequestError
 from edge_nima.joining import Join, Unscored
@@ -26,6 +24,8 @@ from edge_nima.report import need_matplotlib, write_report
 from edge_nima.report.page import page
 from edge_nima.report.rows import interval, number
 from edge_nima.report.thumbnails import find_pictures, thumbnail
+
+skip_without("matplotlib", "edge-nima[report]")
 
 EVIL = "<script>alert('1')</script>&\"x\".jpg"
 LAYERS = [

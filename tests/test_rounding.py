@@ -32,7 +32,7 @@ def in_range(integers: Any) -> bool:
     return bool(np.all(integers == np.rint(integers)) and np.all(np.abs(integers) <= LIMIT))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), rows=st.integers(1, 6), k=st.integers(1, 12), rank=st.integers(1, 12))
 def test_descent_never_raises_the_error(seed: int, rows: int, k: int, rank: int) -> None:
     random = np.random.default_rng(seed)

@@ -86,13 +86,16 @@ def test_blue_first_becomes_red_first_in_buffers_that_are_used_again(camera: typ
     source = DeviceSource(0)
     assert (source.label, source.live) == ("video0", True)
     source.open()
+    seen = []
     for _ in range(20):
+        before = time.monotonic()
         frame = source.read()
         assert frame is not None
         assert_scene(frame.rgb, 0)
-        assert time.monotonic() - frame.taken_mono < 1
+        assert before <= frame.taken_mono <= time.monotonic()
+        seen.append(frame.rgb)
         frame.close()
-    assert source._pool.made == 1
+    assert len({rgb.ctypes.data for rgb in seen}) == 1
     source.close()
     source.close()
     assert camera.made[0].released == 1
@@ -243,10 +246,8 @@ def test_what_is_no_video_device_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "file", tmp_path / "pipe", "/dev/null", tmp_path):
-        began = time.monotonic()
         with pytest.raises(SourceError, match="is not a video device"):
             check_device(str(path))
-        assert time.monotonic() - began < 1
     with pytest.raises(RequestError):
         DeviceSource(-1)
 
@@ -261,7 +262,7 @@ def node(tmp_path: Path) -> Path:
     except (PermissionError, LookupError):
         pytest.skip("only root makes device nodes")
     for folder in tmp_path.parents:
-        if folder.name.startswith("pytest-"):
+        if folder.name.startswith(("pytest-", "popen-")):
             folder.chmod(0o755)
     tmp_path.chmod(0o755)
     return path

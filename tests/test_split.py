@@ -43,7 +43,7 @@ def test_a_tenth_validates() -> None:
     assert abs(share - 0.1) < 4 * (0.1 * 0.9 / len(IDS)) ** 0.5
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.text("0123456789abc", min_size=1), unique=True, min_size=3, max_size=40), st.data())
 def test_order_and_company_change_nothing(ids: list[str], data: st.DataObject) -> None:
     ids = [*ids, *IDS[100:140]]  # enough for training to be left something
@@ -157,7 +157,7 @@ def test_a_gap_that_was_cut_is_found_and_others_are_not() -> None:
     assert gap_of_means(whole[:19]) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(20, 400), st.integers(0, 10_000))
 def test_chance_leaves_no_such_gap(n: int, seed: int) -> None:
     assert gap_of_means(np.random.default_rng(seed).uniform(1, 10, n)) is None

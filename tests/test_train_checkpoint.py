@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conftest import skip_without
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import CheckpointError, RequestError
 from edge_nima.pixels import Preprocessing, read_input
 from edge_nima_train.checkpoint import BATCH, open_trained, run_of
 
-pytest.importorskip("keras", reason="needs edge-nima[train]")
+skip_without("keras", "edge-nima[train]")
+
 
 HOW = Preprocessing(filter="bilinear", antialias=True)
 

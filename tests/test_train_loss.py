@@ -6,14 +6,16 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import skip_without
 from edge_nima.distribution import as_distribution, earth_movers_distance, mean_rating, rating_std
 from edge_nima_train.loss import emd, loss_of, smooth, squared_emd
 
+skip_without("keras", "edge-nima[train]")
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-keras = pytest.importorskip("keras", reason="needs edge-nima[train]")
 
 P = as_distribution(np.random.default_rng(0).random((50, 10)) ** 3)
 Q = as_distribution(np.random.default_rng(1).random((50, 10)) ** 3)
@@ -45,7 +47,6 @@ def test_gradients_are_finite_where_prediction_and_people_are_equal() -> None:
 
 
 @given(st.integers(0, 49), st.floats(0, 0.5))
-@settings(deadline=None)
 def test_smoothing_keeps_the_sum_and_spreads_to_neighbours_only(row: int, share: float) -> None:
     p = P[row]
     s = smooth(p[None], share)[0]

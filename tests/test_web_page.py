@@ -13,12 +13,14 @@ import pytest
 
 from axe import broken, needs_axe
 from chromium import CHROMIUM, DESKTOP, FLAGS, PHONE, Seen, needs_chromium
+from conftest import skip_without
 from edge_nima.watch.events import State
 from edge_nima.web import Options, WebServer
 from watched import TOKEN, Folder, Watched, served
 
+skip_without("uvicorn", "edge-nima[web]")
+
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-pytest.importorskip("uvicorn", reason="needs edge-nima[web]")
 pytestmark = [pytest.mark.slow, needs_chromium]
 
 

@@ -36,7 +36,7 @@ def run(frames: Frames, window: BestOfWindow) -> tuple[list[float], list[Candida
 
 
 @given(FRAMES, st.integers(1, 5), st.sampled_from([0.0, 0.5, 4.0]), st.sampled_from([-1, 0, 6]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_it_keeps_is_few_apart_unlike_and_holds_the_best(
     frames: Frames, keep: int, spacing: float, likeness: int
 ) -> None:
@@ -51,7 +51,7 @@ def test_what_it_keeps_is_few_apart_unlike_and_holds_the_best(
 
 
 @given(FRAMES, st.integers(1, 5))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_without_conditions_it_keeps_the_very_best(frames: Frames, keep: int) -> None:
     means, kept = run(frames, BestOfWindow(keep, 1e9, likeness=-1))
     assert [one.mean for one in kept] == sorted(means, reverse=True)[:keep]

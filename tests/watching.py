@@ -63,11 +63,12 @@ def running(watcher: Watcher) -> Iterator[Watcher]:
         yield watcher
     finally:
         watcher.stop()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0, what: str = "it did not come to that") -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0, what: str = "it did not come to that") -> None:
+    """Wait for it; the time is for a machine that is busy, and for what never comes."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, what
