@@ -175,7 +175,7 @@ def test_without_photographs_to_judge_by_nothing_is_judged(
     (tmp_path / "gate.toml").write_text("mae_max = 0.001\n")
     command = ["convert", str(tiny_keras), "--out", str(tmp_path / "out"), "--gate", str(tmp_path / "gate.toml")]
     assert cli.run([*command, "--recipe", "float16"]) == 0
-    assert "the gate has not judged float16: measured on the 5 golden probes" in capsys.readouterr().err
+    assert "the gate has not judged float16: measured on the 6 golden probes" in capsys.readouterr().err
     assert cli.run([*command, "--recipe", "int8", "--calibration", str(noise_photographs)]) == 0
     assert "measured on the 20 calibration photographs themselves" in capsys.readouterr().err
     for recipe in ("int8", "float16"):

@@ -67,14 +67,14 @@ def test_a_death_in_a_child_is_a_line_there_too(pi: Pi, tmp_path: Path) -> None:
 def test_check_passes_every_probe(pi: Pi, runtime: str, model: str) -> None:
     done = pi.run(["-m", "edge_nima", "check", model], 240)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"5 probes passed: {model}@" in done.stdout
+    assert f"6 probes passed: {model}@" in done.stdout
     assert re.search(rf"on aarch64, Python 3\.11.*{runtime}", done.stdout)
 
 
 def test_check_passes_with_the_numpy_that_bookworms_picamera2_takes() -> None:
     done = Pi.build("ai-edge-litert, numpy 1").run(["-m", "edge_nima", "check"], 120)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 probes passed" in done.stdout
+    assert "6 probes passed" in done.stdout
     assert "ai-edge-litert" in done.stdout
 
 

@@ -243,7 +243,7 @@ def test_the_wheel_scores_in_a_fresh_environment_without_tensorflow(wheel: Path,
     )
     done = in_a_fresh_environment(command, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "5 probes passed" in done.stdout
+    assert "6 probes passed" in done.stdout
     assert "tensorflow" not in done.stdout.lower()
     done = in_a_fresh_environment("v/bin/edge-nima convert x.hdf5 --out .", tmp_path)
     assert done.returncode == 2
@@ -270,7 +270,7 @@ def test_where_only_tflite_runtime_exists_the_bundled_model_passes_its_probes(wh
     )
     done = in_a_fresh_environment(f"{command} && v/bin/edge-nima check", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "5 probes passed" in done.stdout
+    assert "6 probes passed" in done.stdout
     assert "tflite-runtime 2.14.0" in done.stdout
     done = in_a_fresh_environment("v/bin/pip install -q 'numpy>=2' && v/bin/edge-nima check", tmp_path)
     assert done.returncode == 2
