@@ -126,7 +126,7 @@ def test_truncated_jpegs_within_a_stream() -> None:
 
 def test_inferences_that_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring_module, "RESTARTS_A_MINUTE", 100)
-    memory, scoring = Memory(), ScoringProcess(load_model(), 1, stuck_after_s=0.5)
+    memory, scoring = Memory(), ScoringProcess(load_model(), 1, stuck_after_s=1.5)
     source = FakeSource(every_s=0.02, then="frame")
     watcher = Watcher(lambda: source, scoring, Plan(), model="m", listeners=[memory])
     try:
