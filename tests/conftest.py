@@ -33,6 +33,8 @@ TENSORFLOW = {
 }  # fmt: skip
 """Modules whose tests start TensorFlow in their own process."""
 
+LONGEST = ("gate_proof", "fit", "train_container", "emulated_pi", "faults", "convert", "cli_convert", "chain")
+
 
 def skip_without(package: str, of: str) -> None:
     """Skip the module that says it at its top. Unlike `pytest.importorskip` it does not import the package."""
@@ -43,6 +45,12 @@ def skip_without(package: str, of: str) -> None:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One worker a core; none for a test or file that is named, which starts sooner alone."""
     return 0 if any("::" in name or name.endswith(".py") for name in config.args) else available_cores()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no worker has it left when the others have ended."""
+    places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 class Grouped(LoadScopeScheduling):

@@ -118,17 +118,17 @@ class Seen(chromium.Seen):
         """Addresses of other hosts that were asked for anything."""
         return [url for url in self.asked if not url.startswith((self.url, f"blob:{self.url}", "data:"))]
 
-    def ready(self, seconds: float = 60) -> str:
+    def ready(self, seconds: float = 120) -> str:
         """Wait for a model that has passed its probes; the backend that runs it."""
         self.until("document.documentElement.dataset.state === 'ready'", seconds)
         return str(self.page.evaluate("document.documentElement.dataset.backend"))
 
-    def rejected(self, seconds: float = 60) -> str:
+    def rejected(self, seconds: float = 120) -> str:
         """Wait until no model is usable; why."""
         self.until("document.documentElement.dataset.state === 'rejected'", seconds)
         return str(self.page.inner_text("#problem-text"))
 
-    def live(self, seconds: float = 30) -> None:
+    def live(self, seconds: float = 120) -> None:
         """Start the camera and wait for a score."""
         self.page.click("#start")
         self.until(

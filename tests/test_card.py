@@ -365,27 +365,6 @@ def test_a_probe_that_is_none_is_refused(probe: Any) -> None:
 # load_model
 
 
-def test_a_card_from_a_file_serves_a_model_that_has_none(tmp_path: Path) -> None:
-    (tmp_path / "bare.tflite").write_bytes(TFLITE)
-    (tmp_path / "card.json").write_text(PLAIN.to_json())
-    model = load_model(tmp_path / "bare.tflite", tmp_path / "card.json")
-    assert model.card == PLAIN
-    assert model.label == f"plain@{model.sha256[:8]}"
-
-
-def test_a_model_without_a_card_is_refused_and_told_what_to_give(tmp_path: Path) -> None:
-    (tmp_path / "bare.tflite").write_bytes(TFLITE)
-    text = refused(lambda: load_model(tmp_path / "bare.tflite"))
-    assert "bare.tflite" in text
-    assert "--card FILE" in text
-    assert "cut short" in text
-
-
-def test_a_second_card_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "card.json").write_text(PLAIN.to_json())
-    assert "already" in refused(lambda: load_model(BUNDLED, tmp_path / "card.json"))
-
-
 def test_a_card_file_that_is_not_there_or_no_card_is_one_line(tmp_path: Path) -> None:
     model = tmp_path / "bare.tflite"
     model.write_bytes(TFLITE)

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -295,15 +294,3 @@ def test_where_the_certificate_cannot_be_kept_is_told(
 )
 def test_a_visitor_is_named_in_words_of_ours(agent: str, told: str) -> None:
     assert visitor(agent) == told
-
-
-def test_the_command_is_light_to_start() -> None:
-    code = """
-import sys
-from edge_nima.cli import run
-assert run(["phone", "--help"]) == 0
-heavy = ("starlette", "uvicorn", "asyncio", "cryptography", "segno", "numpy", "PIL", "ai_edge_litert", "cv2", "ssl")
-print([name for name in heavy if name in sys.modules])
-"""
-    ran: Any = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.splitlines()[-1] == "[]"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -413,10 +411,3 @@ def test_the_screen_cannot_be_steered(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "-> type [bold]this[/bold]" in out
     assert out.splitlines()[-1] == "1 problem; first: type [bold]this[/bold]"
     assert all(character.isprintable() or character == "\n" for character in out)
-
-
-def test_doctor_itself_imports_nothing_that_could_crash() -> None:
-    heavy = ("numpy", "PIL", "cv2", "ai_edge_litert", "tflite_runtime", "picamera2")
-    code = f"import sys, edge_nima.doctor.examination as e; print([name for name in {heavy!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -151,18 +150,6 @@ def test_stills_that_went_away_before_opening_are_a_lost_source(tmp_path: Path) 
     (tmp_path / "a.jpg").unlink()
     with pytest.raises(SourceError, match="no such file"):
         source.open()
-
-
-def test_making_a_source_loads_no_opencv() -> None:
-    code = """
-import sys
-from edge_nima.frames.opening import open_source
-for text in ("0", "picamera2", "rtsp://x/y", "http://x/y", "."):
-    open_source(text)
-print([name for name in ("cv2", "picamera2", "libcamera") if name in sys.modules])
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("text", ["film.mp4", "rtsp://127.0.0.1:9/x"])

@@ -419,7 +419,7 @@ def test_a_broker_that_is_killed_twenty_times_misses_nothing_and_nothing_grows(m
 def test_a_restarted_broker_that_has_forgotten_is_told_again(mosquitto: Mosquitto, soon: None) -> None:
     publisher = connect(to(mosquitto), camera="garden")
     publisher.changed(STATUS)
-    assert eventually(lambda: not publisher._connection._flying)
+    assert eventually(lambda: len(retained(mosquitto)) == 3)
     mosquitto.kill()
     for database in mosquitto.folder.glob("*.db*"):
         database.unlink()

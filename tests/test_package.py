@@ -26,21 +26,27 @@ def fresh(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
-HEAVY = ("tensorflow", "keras", "ai_edge_litert", "tflite_runtime", "cv2", "picamera2", "numpy", "PIL", "rich", "typer")
+HEAVY = "tensorflow keras ai_edge_litert tflite_runtime cv2 picamera2 matplotlib pydantic paho starlette uvicorn h11"
+STARTS = [
+    ("import edge_nima", f"{HEAVY} numpy PIL rich typer asyncio ssl cryptography segno"),
+    ("import edge_nima.cli", f"{HEAVY} numpy PIL asyncio ssl cryptography segno urllib.request sqlite3"),
+    ("edge_nima.cli.run(['phone', '--help'])", f"{HEAVY} numpy PIL asyncio ssl cryptography segno"),
+    ("import edge_nima.doctor.examination", f"{HEAVY} numpy PIL"),
+    ("from edge_nima import web; from edge_nima.phone import certificate, page, qr, server",
+     f"{HEAVY} cryptography segno"),
+    ("[edge_nima.frames.opening.open_source(text) for text in ('0', 'picamera2', 'rtsp://x/y', 'http://x/y', '.')]",
+     f"{HEAVY} libcamera"),
+]  # fmt: skip
+"""What is done one after the other, and which modules it must not bring in."""
 
 
-def test_importing_edge_nima_loads_nothing_heavy() -> None:
-    loaded = fresh(f"import sys, edge_nima; print([name for name in {HEAVY!r} if name in sys.modules])")
-    assert loaded == "[]"
-
-
-def test_the_command_line_starts_without_what_it_does_not_need() -> None:
-    heavy = (
-        "tensorflow", "keras", "ai_edge_litert", "cv2", "numpy", "PIL", "pydantic", "urllib.request", "sqlite3", "paho",
-        "starlette", "uvicorn", "asyncio",
-    )  # fmt: skip
-    loaded = fresh(f"import sys, edge_nima.cli; print([name for name in {heavy!r} if name in sys.modules])")
-    assert loaded == "[]"
+def test_what_starts_often_loads_nothing_heavy() -> None:
+    code = "import contextlib, io, sys\n"
+    for does, heavy in STARTS:
+        before = "import edge_nima.frames.opening\n" if "open_source" in does else ""
+        code += f"{before}with contextlib.redirect_stdout(io.StringIO()):\n    {does}\n"
+        code += f"print([name for name in {heavy.split()!r} if name in sys.modules])\n"
+    assert fresh(code).splitlines() == ["[]"] * len(STARTS)
 
 
 def test_scoring_loads_no_desktop_package() -> None:

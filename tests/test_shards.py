@@ -284,10 +284,10 @@ def test_each_damaged_byte_of_a_record_is_told(photographs: Path, packed: Path, 
     folder = copied(packed, tmp_path)
     row = 7
     shards = open_shards(folder)
-    shard, offset, length, _ = shards._places[row]
-    path = folder / shards._shards[shard]
-    whole = path.read_bytes()
-    for at in (offset, offset + length // 2, offset + length - 1):
+    content = shards.read(row)
+    ((path, whole),) = [(path, whole) for path in folder.glob("*.tar") if content in (whole := path.read_bytes())]
+    offset = whole.index(content)
+    for at in (offset, offset + len(content) // 2, offset + len(content) - 1):
         damaged = bytearray(whole)
         damaged[at] ^= 1
         path.write_bytes(damaged)

@@ -18,7 +18,7 @@ def test_memory_files_and_threads_stay_and_no_record_is_missing(data: Path) -> N
     frames = 12_000
     command = [sys.executable, str(ROOT / "benchmarks" / "soak.py"), str(data / "videos" / "car-detection.mp4")]
     command += ["--frames", str(frames), "--real", "1500", "--no-keep"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     assert seen["captured"] == seen["scored"] == seen["records"] == seen["moments"] == frames
