@@ -52,7 +52,8 @@ def test_doctor_names_the_board_and_finds_no_problem(pi: Pi, runtime: str) -> No
     )  # fmt: skip
 
 
-def test_a_death_in_a_child_is_a_line_there_too(pi: Pi, tmp_path: Path) -> None:
+def test_a_death_in_a_child_is_a_line_there_too(tmp_path: Path) -> None:
+    pi = Pi.build(RUNTIMES[0])  # of the runtime nothing is asked
     (tmp_path / "cv2.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
     done = pi.run(
         ["-m", "edge_nima", "doctor", "--format", "json"], 900, {"PYTHONPATH": f"{tmp_path}:{pi.packages}"}
