@@ -28,8 +28,8 @@ settings.load_profile("busy")
 
 TENSORFLOW = {
     f"test_{name}"
-    for name in ("chain", "cli_convert", "convert", "correct", "distil", "evaluation", "explain", "golden", "predict",
-                 "train_checkpoint", "train_loss")
+    for name in ("chain", "cli_convert", "convert", "correct", "distil", "evaluation", "explain", "fit", "golden",
+                 "predict", "train_checkpoint", "train_loss")
 }  # fmt: skip
 """Modules whose tests start TensorFlow in their own process."""
 

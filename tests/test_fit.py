@@ -1,4 +1,4 @@
-"""Training: on real Keras, a small network and small pictures. What trains is a process of its own, as a user's is."""
+"""Training: on real Keras, a small network and small pictures. What is compared was trained in other processes."""
 
 from __future__ import annotations
 
@@ -76,14 +76,19 @@ def train(photographs: Path, out: Path, *changes: str, code: int = 0, more: tupl
     return done.stderr
 
 
-def refused(photographs: Path, out: Path, *changes: str, code: int = 2) -> str:
-    """Run it in this process, where Keras starts once, and return the one line that it ends with."""
+def train_here(photographs: Path, out: Path, *changes: str, code: int = 0) -> list[str]:
+    """Run it in this process, where Keras starts once, and return what it says on stderr."""
     command = ["train", "fit", "--config", str(photographs / "small.toml"), "--out", str(out)]
     told = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(told):
         patch.setenv("PHOTOGRAPHS", str(photographs))
         assert run_command([*command, *(part for change in changes for part in ("--set", change))]) == code
-    return told.getvalue().splitlines()[-1]
+    return told.getvalue().splitlines()
+
+
+def refused(photographs: Path, out: Path, *changes: str, code: int = 2) -> str:
+    """The one line that it ends with."""
+    return train_here(photographs, out, *changes, code=code)[-1]
 
 
 def history(out: Path) -> list[dict[str, Any]]:
@@ -119,9 +124,9 @@ def assert_equal(one: Path, other: Path) -> None:
 def run(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder, complete."""
     out = tmp_path_factory.mktemp("runs") / "run"
-    told = train(photographs, out)
-    assert "40 photographs to train on, 8 to validate; histograms are inferred from means" in told
-    assert len([line for line in told.splitlines() if "train: " not in line]) == 5, told  # progress, where it is slow
+    told = [line for line in train_here(photographs, out) if "train: " not in line]  # progress, where it is slow
+    assert "40 photographs to train on, 8 to validate; histograms are inferred from means" in told[0]
+    assert len(told) == 5, told
     return out
 
 

@@ -79,8 +79,13 @@ def parsed(text: str) -> Tags:
     return tags
 
 
-def test_the_page_needs_nothing_beside_itself() -> None:
-    text = page(comparison(), layers=LAYERS, photos=PHOTOS)
+@pytest.fixture(scope="module")
+def text() -> str:
+    """A page of everything that a page can have."""
+    return page(comparison(), layers=LAYERS, photos=PHOTOS)
+
+
+def test_the_page_needs_nothing_beside_itself(text: str) -> None:
     tags = parsed(text)
     assert {tag for tag, _ in tags.found} & {"script", "link", "iframe", "object", "base", "form"} == set()
     for tag, attributes in tags.found:
@@ -108,8 +113,7 @@ def test_the_page_says_every_number_with_its_n_and_whose_it_is() -> None:
     assert sum(tag == "svg" for tag, _ in tags.found) == 5 + 10
 
 
-def test_colours_come_from_the_page_so_that_dark_is_legible() -> None:
-    text = page(comparison())
+def test_colours_come_from_the_page_so_that_dark_is_legible(text: str) -> None:
     assert "prefers-color-scheme: dark" in text
     plots = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
     colours = {colour for plot in plots for colour in re.findall(r"(?:fill|stroke): ?([^;\"]+)", plot)}
@@ -118,8 +122,8 @@ def test_colours_come_from_the_page_so_that_dark_is_legible() -> None:
     assert 'name="viewport" content="width=device-width' in text
 
 
-def test_the_ids_inside_plots_do_not_meet() -> None:
-    ids = re.findall(r'\bid="([^"]+)"', page(comparison(), layers=LAYERS))
+def test_the_ids_inside_plots_do_not_meet(text: str) -> None:
+    ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
 
 
@@ -236,8 +240,8 @@ def test_a_full_disk_is_an_output_error() -> None:
         write_report("/dev/full", comparison(2))
 
 
-def test_the_same_comparison_gives_the_same_page() -> None:
-    assert page(comparison(), layers=LAYERS) == page(comparison(), layers=LAYERS)
+def test_the_same_comparison_gives_the_same_page(text: str) -> None:
+    assert page(comparison(), layers=LAYERS, photos=PHOTOS) == text
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -403,7 +403,7 @@ def test_sigkill_while_saving_leaves_whole_photographs_only(tmp_path: Path) -> N
     Image.fromarray(noise).save(file, "JPEG", quality=95)
     picture, out, chance, halves, number = tmp_path / "picture", tmp_path / "out", random.Random(4), 0, 0
     picture.write_bytes(file.getvalue())
-    for _ in range(20):
+    for _ in range(12):
         writer = Writer(KILLED, out, picture, number)
         assert writer.line() == "open"
         said = [writer.line() for _ in range(chance.randint(1, 4))]
