@@ -238,6 +238,7 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_weights(
         round += 1
 
 
+@pytest.mark.slow
 def test_an_interruption_saves_the_step_and_the_same_command_goes_on(
     run: Path, photographs: Path, tmp_path: Path
 ) -> None:
