@@ -56,6 +56,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SWAPS = {_UPRIGHT[orientation] for orientation in (5, 6, 7, 8)}
+"""Those that make the width the height."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,7 @@ def read_rgb(
     Raises:
         PictureError: with the reason, on one line.
     """
-    return np.ascontiguousarray(_open_rgb(source, max_megapixels, least_edge))
+    return np.ascontiguousarray(_open_rgb(source, max_megapixels, least_edge)[0])
 
 
 def read_input(
@@ -257,7 +259,7 @@ def read_input(
         PictureError: as `read_rgb`.
     """
     least = 0 if exact or how.longest_edge is None else DCT_MARGIN * how.longest_edge
-    return _finish(_resize(_open_rgb(source, max_megapixels, least), how), how, out)
+    return _finish(_resize(*_open_rgb(source, max_megapixels, least), how), how, out)
 
 
 def check_rgb(rgb: NDArray[Any]) -> Pixels:
@@ -293,12 +295,13 @@ def to_input(rgb: Pixels, how: Preprocessing, out: Pixels | None = None) -> Pixe
         # Pillow's NEAREST takes the pixel under each output centre; picking them does the same without two copies
         # of a camera frame (a test holds the two equal).
         return _finish(_pick(rgb, _where(width, height, how), how), how, out)
-    return _finish(_resize(Image.fromarray(np.ascontiguousarray(rgb)), how), how, out)
+    return _finish(_resize(Image.fromarray(np.ascontiguousarray(rgb)), (width, height), how), how, out)
 
 
-def _resize(image: Image.Image, how: Preprocessing) -> Pixels:
+def _resize(image: Image.Image, size: tuple[int, int], how: Preprocessing) -> Pixels:
+    """`size` is the photograph's own: at a DCT scale the sides of `image` are rounded up."""
     whole = (0.0, 0.0, float(image.width), float(image.height))
-    image = _resample(image, how.reduced_size(*image.size), how.longest_edge_filter, whole)
+    image = _resample(image, how.reduced_size(*size), how.longest_edge_filter, whole)
     return np.asarray(_resample(image, (how.width, how.height), how.filter, _box(*image.size, how)))
 
 
@@ -374,8 +377,10 @@ def _centres(start: float, stop: float, count: int) -> NDArray[np.intp]:
     return indices
 
 
-def _open_rgb(source: str | os.PathLike[str] | bytes, max_megapixels: float, least_edge: int = 0) -> Image.Image:
-    """Upright, mode RGB; a JPEG at a DCT scale that keeps `least_edge` pixels on its longest edge, unless 0."""
+def _open_rgb(
+    source: str | os.PathLike[str] | bytes, max_megapixels: float, least_edge: int = 0
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Upright, mode RGB, and the size in full: a JPEG is at a DCT scale that keeps `least_edge` pixels, unless 0."""
     if isinstance(source, bytes):
         if not source:
             raise PictureError("empty: 0 bytes")
@@ -400,7 +405,7 @@ def _open_rgb(source: str | os.PathLike[str] | bytes, max_megapixels: float, lea
 _OPENING = threading.Lock()
 
 
-def _decode(file: Any, max_megapixels: float, least_edge: int) -> Image.Image:
+def _decode(file: Any, max_megapixels: float, least_edge: int) -> tuple[Image.Image, tuple[int, int]]:
     try:
         with _OPENING:
             # Pillow's own limit is a global and warns on stderr; ours is checked before any pixel is decoded.
@@ -418,12 +423,17 @@ def _decode(file: Any, max_megapixels: float, least_edge: int) -> Image.Image:
                     f"{image.width}x{image.height} is {megapixels:.4g} megapixels, the limit is {max_megapixels:g} "
                     "(raise it with --max-megapixels)"
                 )
+            full = None
             if least_edge and isinstance(image, JpegImageFile):
+                full = image.size
                 _draft(image, least_edge)
             image.load()
+            width, height = full or image.size  # a TIFF turns itself as it is loaded
             if image.format in {"JPEG", "MPO"} and ends_early(image, file):
                 raise PictureError("damaged: the JPEG's data ends before the picture does")
-            return _to_rgb(_upright(image), image.format)
+            turn = _turn(image)
+            upright = image if turn is None else image.transpose(turn)
+            return _to_rgb(upright, image.format), ((height, width) if turn in _SWAPS else (width, height))
     except PictureError:
         raise
     except UnidentifiedImageError as error:
@@ -443,13 +453,13 @@ def _draft(image: JpegImageFile, least_edge: int) -> None:
         image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What makes a picture upright, by its EXIF orientation."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:
         orientation = 1  # a damaged EXIF block says nothing about orientation; the pixels are still good
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 
 
 def _to_rgb(image: Image.Image, format: str | None) -> Image.Image:

@@ -815,6 +815,33 @@ def test_a_jpeg_at_a_scale_is_nearly_the_whole_one(options: dict[str, Any], mode
     assert np.quantile(np.abs(fast - whole), 0.99) <= 16
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_at_a_scale_the_size_is_that_of_the_whole_photograph(orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    resize = Image.Image.resize
+
+    def watched(image: Image.Image, size: tuple[int, int], *args: Any, **options: Any) -> Image.Image:
+        sizes.append(size)
+        return resize(image, size, *args, **options)
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(Image.new("RGB", (1250, 41), "red"), "JPEG", exif=exif)  # a quarter of 41 rows are 11
+    monkeypatch.setattr(Image.Image, "resize", watched)
+    read_input(data, SCALED)
+    assert sizes[-2] == ((100, 3) if orientation == 1 else (3, 100))
+    assert sizes[-2] == SCALED.reduced_size(*((1250, 41) if orientation == 1 else (41, 1250)))
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_turned_file_of_any_format_is_reduced_as_its_pixels_are(form: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(photo(450).resize((401, 251)), form, exif=exif)
+    assert np.array_equal(read_input(data, SCALED), to_input(read_rgb(data), SCALED))
+
+
 def test_a_png_is_never_decoded_at_a_scale() -> None:
     data = encode(large(), "PNG")
     assert np.array_equal(read_input(data, SCALED), read_input(data, SCALED, exact=True))
