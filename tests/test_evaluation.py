@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -114,6 +114,7 @@ def test_differences_are_to_the_constant_answer() -> None:
 
 @settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 40))
+@example(seed=367, n=2)  # two photographs that people rate alike, nearly: no spread to judge by
 def test_who_says_what_people_say_is_perfect(seed: int, n: int) -> None:
     people = drawn(n, seed)
     e = evaluate([str(i) for i in range(n)], people, people, SUBJECT, resamples=20)
@@ -122,7 +123,7 @@ def test_who_says_what_people_say_is_perfect(seed: int, n: int) -> None:
         assert value[name] == pytest.approx(perfect, abs=1e-8)
     for name in ("srcc", "plcc", "std_srcc", "std_plcc", "spread_ratio"):
         assert value[name] == pytest.approx(1, abs=1e-6)
-    assert e.collapse.status == "passed"
+    assert e.collapse.status == ("passed" if e.collapse.people_std >= 0.01 else "not judged")
     for tail in e.tails:
         assert tail.both == tail.people == tail.model
         assert math.isnan(tail.recall.value) == (tail.people == 0)

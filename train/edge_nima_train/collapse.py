@@ -51,7 +51,7 @@ def judge_spread(
 
     if min_spread == 0:
         return verdict("not judged", f"the gate is off (--min-spread 0); the spread ratio is {ratio.value:.2f}")
-    if math.isnan(ratio.value):
+    if math.isnan(ratio.value) or theirs < _SAME:
         return verdict("not judged", "people rate all these photographs alike: a spread ratio is not defined")
     if ours < _SAME:
         return verdict(
