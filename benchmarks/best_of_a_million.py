@@ -24,7 +24,7 @@ from machine import keep, percentiles
 
 from edge_nima.records import ScoreRecord
 from edge_nima.watch.events import Scored
-from edge_nima.watch.sqlite_store import SqliteStore
+from edge_nima.watch.records import Records
 from edge_nima.watch.units import utc_text
 
 STEP_S = 5.0
@@ -49,7 +49,7 @@ def records(rows: int) -> Iterator[Scored]:
 
 def write(folder: Path, rows: int, batches: int) -> list[float]:
     """Write all, the last `batches` of ten timed, milliseconds each."""
-    store = SqliteStore(folder)
+    store = Records(folder)
     made = records(rows)
     left = rows - batches * BATCH
     while left > 0:

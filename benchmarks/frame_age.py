@@ -9,34 +9,31 @@ milliseconds of a slower board are over.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import tempfile
 import time
 from pathlib import Path
 
 from machine import keep, percentiles
+from watch_overhead import service
 
-from edge_nima.frames import Frame
+from edge_nima import service as module
 from edge_nima.records import ScoreRecord
-from edge_nima.watch.assembly import assemble
+from edge_nima.sources import Frame
 from edge_nima.watch.events import Listener, Scored
-from edge_nima.watch.notify import Notifier
-from edge_nima.watch.scoring import Scoring
-from edge_nima.watch.settings import make_settings
+from edge_nima.watch.worker import WorkerProcess
 
 
-class Slower:
+class Slower(WorkerProcess):
     """A scorer of a slower board."""
 
-    def __init__(self, scoring: Scoring, ms: float) -> None:
-        self._scoring, self._seconds = scoring, ms / 1e3
-        self.taken: list[float] = []
+    seconds = 0.08
+    taken: list[float] = []  # noqa: RUF012
 
     def score(self, picture: Frame, name: str | None = None) -> ScoreRecord:
         """Score, and take its time."""
         started = time.perf_counter()
-        record = self._scoring.score(picture, name)
-        time.sleep(max(0.0, self._seconds - (time.perf_counter() - started)))
+        record = super().score(picture, name)
+        time.sleep(max(0.0, self.seconds - (time.perf_counter() - started)))
         self.taken.append((time.perf_counter() - started) * 1e3)
         return record
 
@@ -60,27 +57,19 @@ def main() -> None:
     parser.add_argument("--inference", type=float, default=80.0, help="milliseconds")
     args = parser.parse_args()
     ages = Ages()
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as parts:
-        settings = make_settings(
-            {
-                "source": args.film,
-                "loop": True,
-                "realtime": True,
-                "threads": 1,
-                "max_frames": args.frames,
-                "out": folder,
-            }
-        )
-        watcher = assemble(settings, parts, Notifier(), (ages,), lambda: True, wait=False)
-        slower = watcher._scoring = Slower(watcher._scoring, args.inference)
-        watcher.run()
-        counts = watcher.status().counts
-    ratios = [age / taken for age, taken in zip(ages.ms, slower.taken, strict=True)]
+    module.WorkerProcess, Slower.seconds = Slower, args.inference / 1e3  # type: ignore[misc]
+    with tempfile.TemporaryDirectory() as folder:
+        one = service(
+            ages, source=args.film, loop=True, realtime=True, threads=1, max_frames=args.frames, out=folder
+        )  # fmt: skip
+        one.run()
+        counts = one.statuses()[0].counts
+    ratios = [age / taken for age, taken in zip(ages.ms, Slower.taken, strict=True)]
     keep(
         "frame_age",
         {
             "film": Path(args.film).name, "captured": counts.captured, "scored": counts.scored,
-            "inference_ms": percentiles(slower.taken), "age_ms": percentiles(ages.ms),
+            "inference_ms": percentiles(Slower.taken), "age_ms": percentiles(ages.ms),
             "most_age_in_inferences": round(max(ratios), 3),
         },
     )  # fmt: skip

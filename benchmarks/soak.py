@@ -26,43 +26,40 @@ from typing import Any
 
 import numpy as np
 from machine import keep, machine
-from watch_overhead import free_port, viewer
+from watch_overhead import free_port, service, viewer
 
-from edge_nima.frames import Frame
+from edge_nima import service as module
 from edge_nima.records import ScoreRecord
-from edge_nima.watch.assembly import assemble
+from edge_nima.sources import Frame
 from edge_nima.watch.events import Listener, Scored
-from edge_nima.watch.notify import Notifier
-from edge_nima.watch.scoring import Scoring
-from edge_nima.watch.settings import make_settings
+from edge_nima.watch.worker import WorkerProcess
 
 FIRST = 1000
 EVERY = 1000
 
 
-class StubAfter:
-    """The model for some frames; then another histogram each time, at once."""
+class StubAfter(WorkerProcess):
+    """The model for `real` frames; then another histogram each time, at once."""
 
-    def __init__(self, scoring: Scoring, real: int) -> None:
-        self._scoring, self._left = scoring, real
-        self._random = np.random.default_rng(0)
-        self.restarts = 0
+    real = 0
 
     def score(self, picture: Frame, name: str | None = None) -> ScoreRecord:
         """Score, or make something up."""
-        self._left -= 1
-        if self._left >= 0:
-            return self._scoring.score(picture, name)
-        bins = self._random.dirichlet(np.ones(10))
+        StubAfter.real -= 1
+        if StubAfter.real >= 0:
+            return super().score(picture, name)
+        bins = _RANDOM.dirichlet(np.ones(10))
         mean = float(bins @ np.arange(1, 11))
         return ScoreRecord(name or picture.name, mean, 1.0, tuple(bins.tolist()), "stub@00000000", 0.1)
+
+
+_RANDOM = np.random.default_rng(0)
 
 
 class Looker(Listener):
     """Measures this process every so many frames."""
 
     def __init__(self) -> None:
-        self.worker: int | None = None
         self.seen: list[tuple[int, float, int, int]] = []
         self._frames = 0
 
@@ -70,10 +67,17 @@ class Looker(Listener):
         """Count, and now and then look."""
         self._frames += 1
         if self._frames % EVERY == 0:
-            pids = [os.getpid(), *([self.worker] if self.worker else [])]
-            mb = sum(resident_mb(pid) for pid in pids)
+            mb = sum(resident_mb(pid) for pid in (os.getpid(), *children()))
             files, threads = len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
             self.seen.append((self._frames, mb, files, threads))
+
+
+def children() -> list[int]:
+    """This process's children that are this very program: its workers."""
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        found += [int(pid) for pid in (task / "children").read_text().split()]
+    return [pid for pid in found if "worker" in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
 def resident_mb(pid: int) -> float:
@@ -108,18 +112,15 @@ def soak(film: str, frames: int, real: int) -> dict[str, Any]:
         port = free_port()
         more = around.enter_context(broker(folder))
         around.enter_context(viewer(port, reads=True))
-        settings = make_settings(
-            {"source": film, "loop": True, "threads": 1, "max_frames": frames, "out": str(folder / "out"), "keep": 3,
-             "every": "1m", "max_disk": "20MB", "web": port, **more}
+        module.WorkerProcess, StubAfter.real = StubAfter, real  # type: ignore[misc]
+        one = service(
+            looker, source=film, loop=True, threads=1, max_frames=frames, out=str(folder / "out"), keep=3, every="1m",
+            max_disk="20MB", web=port, **more,
         )  # fmt: skip
-        with contextlib.ExitStack() as parts:
-            watcher = assemble(settings, parts, Notifier(), (looker,), lambda: True, wait=False)
-            looker.worker = getattr(watcher._scoring, "pid", None)
-            watcher._scoring = StubAfter(watcher._scoring, real)
-            started = time.monotonic()
-            watcher.run()
-            seconds = time.monotonic() - started
-            counts = watcher.status().counts
+        started = time.monotonic()
+        one.run()
+        seconds = time.monotonic() - started
+        counts = one.statuses()[0].counts
         with contextlib.closing(sqlite3.connect(folder / "out" / "scores.db")) as database:
             rows, different = database.execute("SELECT count(*), count(DISTINCT taken_at) FROM scores").fetchone()
         kept = list((folder / "out" / "shots").rglob("*.jpg"))

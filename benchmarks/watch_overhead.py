@@ -28,9 +28,9 @@ from machine import keep
 
 from edge_nima import open_scorer
 from edge_nima.scorer import load_model
-from edge_nima.watch.assembly import assemble
-from edge_nima.watch.notify import Notifier
-from edge_nima.watch.settings import make_settings
+from edge_nima.service import Service, declare
+from edge_nima.sources import Frame
+from edge_nima.watch.events import Listener, Scored
 
 Measured = tuple[float, float]
 """Frames a second; processor milliseconds a frame."""
@@ -56,19 +56,36 @@ def bare(film: str, frames: int, threads: int) -> Measured:
     return frames / (perf_counter() - started), (processor_s() - used) / frames * 1e3
 
 
+class FirstFrame(Listener):
+    """Notes when the first frame was scored, and what was used until then."""
+
+    at: float | None = None
+    used = 0.0
+
+    def scored(self, scored: Scored, frame: Frame) -> None:
+        """Note it."""
+        if self.at is None:
+            self.used = processor_s() + worker_s()
+            self.at = perf_counter()
+
+
+def service(listener: Listener, **settings: object) -> Service:
+    """A service with these settings, not running."""
+    declaration = declare()
+    return Service(declaration.check_together(declaration.settings(settings)), listeners=[listener])
+
+
 def watch(film: str, frames: int, threads: int, out: Path, **more: object) -> Measured:
-    """The same by a watcher, from its first frame to its end."""
-    settings = make_settings(
-        {"source": film, "loop": True, "threads": threads, "max_frames": frames, "out": str(out), "keep": 3, **more}
-    )
-    with contextlib.ExitStack() as parts:
-        watcher = assemble(settings, parts, Notifier(), (), lambda: True, wait=False)
-        used = processor_s() + worker_s()
-        started = perf_counter()
-        watcher.run()
-        seconds = perf_counter() - started
-    assert watcher.status().counts.scored == frames, watcher.status()
-    return frames / seconds, (processor_s() - used) / frames * 1e3
+    """The same by the service, from its first score to its end."""
+    first = FirstFrame()
+    one = service(
+        first, source=film, loop=True, threads=threads, max_frames=frames, out=str(out), keep=3, **more
+    )  # fmt: skip
+    one.run()
+    assert first.at is not None
+    seconds = perf_counter() - first.at
+    assert one.statuses()[0].counts.scored == frames, one.statuses()
+    return (frames - 1) / seconds, (processor_s() - first.used) / (frames - 1) * 1e3
 
 
 def worker_s() -> float:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
         rating_std,
     )
     from edge_nima.errors import EdgeNimaError
-    from edge_nima.frames import Frame
     from edge_nima.records import ScoreRecord
     from edge_nima.scorer import Scorer, open_scorer
+    from edge_nima.sources import Frame
 
 __version__ = "0.1.0"
 
@@ -41,7 +41,7 @@ __all__ = [
 _HOME = {
     "Agreement": "agreement",
     "EdgeNimaError": "errors",
-    "Frame": "frames",
+    "Frame": "sources",
     "ScoreRecord": "records",
     "Scorer": "scorer",
     "earth_movers_distance": "distribution",

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_nima.errors import PictureError
-from edge_nima.frames.turned import TURNS, turn
 from edge_nima.pixels import Pixels
+from edge_nima.sources.rotated import TURNS, turn
 
 LAYOUTS = {"RGBA_8888": 1, "YUV_420_888": 3}
 """Android's names of the layouts, and how many planes each has."""

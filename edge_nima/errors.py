@@ -101,7 +101,7 @@ def printable(name: str | os.PathLike[str]) -> str:
     text = os.fspath(name)
     if os.sep != "/":
         text = text.replace(os.sep, "/")
-    return "".join(c if c.isprintable() else _escape(c) for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
 def _escape(c: str) -> str:

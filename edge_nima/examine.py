@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_nima.changes import EDGE, WORSE, Change, Make, Photograph, changes, opencv
 from edge_nima.errors import PictureError, RequestError, printable, reason
-from edge_nima.frames.files import draw_photographs, find_photographs
+from edge_nima.photographs import draw_photographs, find_photographs
 from edge_nima.scorer import ModelFile, Scorer, open_scorer
 
 COUNT = 100

@@ -368,12 +368,12 @@ class RecordFile:
             raise self._failure(failed) from failed
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes, mode: int = 0o666) -> None:
+def write_whole(path: str | os.PathLike[str], content: bytes | Iterable[bytes], mode: int = 0o666) -> None:
     """Write a file that is either there in full or not at all: beside, synced, renamed.
 
     Args:
         path: where it appears.
-        content: what it holds.
+        content: what it holds, or parts of it in order.
         mode: its permissions before the umask, from the first byte on.
 
     Raises:
@@ -382,7 +382,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes, mode: int = 0o666)
     beside = Path(f"{os.fspath(path)}.new")
     try:
         with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from edge_nima.card import Card, read_card
 from edge_nima.distribution import mean_rating, rating_std
 from edge_nima.errors import CardError, ModelError, PictureError, RequestError, printable, reason
-from edge_nima.frames import Frame
 from edge_nima.in_order import in_order
 from edge_nima.interpreter import Interpreter, OpenRuntime, open_runtime
 from edge_nima.pixels import MAX_MEGAPIXELS, Pixels, check_rgb, read_input, to_input
 from edge_nima.records import ScoreRecord
+from edge_nima.sources import Frame
 
 Picture = str | os.PathLike[str] | bytes | Frame | NDArray[np.uint8]
 """A path, the bytes of an encoded file, a frame, or upright RGB pixels (height, width, 3) uint8."""

@@ -126,14 +126,14 @@ class Ear:
         for user, password in list(broker.users.items())[:1]:
             self.client.username_pw_set(user, password)
         if broker.tls:
-            self.client.tls_set(*(str(broker.folder / name) for name in ("ca.crt", "client.crt", "client.key")))
+            self.client.tls_set(str(broker.folder / "ca.crt"))
         self.client.reconnect_delay_set(1, 1)
 
         def connected(client: Client, *_: Any) -> None:
             client.subscribe(topic, qos=1)
 
         def message(_client: Client, _data: Any, message: MQTTMessage) -> None:
-            self.heard.append((message.topic, message.payload, message.retain))
+            self.heard.append((message.topic, bytes(message.payload), message.retain))
 
         self.client.on_connect = connected
         self.client.on_subscribe = lambda *_: self._there.set()
@@ -167,18 +167,19 @@ def retained(broker: Mosquitto) -> dict[str, Any]:
 
 
 def certificates(folder: Path) -> None:
-    """A certificate authority, its certificates for a server at localhost and for a client, and another authority."""
+    """A certificate authority, its certificates for a server at localhost and a client, and another authority."""
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl")
-    new = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    run = {"check": True, "capture_output": True, "cwd": folder}
-    for name in ("ca", "other-ca"):
-        subprocess.run(
-            [*new, "-x509", "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt"],
-            **run,
-        )
     (folder / "names").write_text("subjectAltName=DNS:localhost\n")
-    for name, subject in (("server", "/CN=localhost"), ("client", "/CN=cam")):
-        subprocess.run([*new, "-subj", subject, "-keyout", f"{name}.key", "-out", f"{name}.csr"], **run)
-        sign = f"openssl x509 -req -days 2 -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile names"
-        subprocess.run([*sign.split(), "-out", f"{name}.crt"], **run)
+    new = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+    authorities = [f"{new} -x509 -days 2 -subj /CN={ca} -keyout {ca}.key -out {ca}.crt" for ca in ("ca", "other-ca")]
+    sign = "openssl x509 -req -days 2 -CA ca.crt -CAkey ca.key -CAcreateserial -extfile names"
+    signed = [
+        command
+        for name in ("server", "client")
+        for command in (
+            f"{new} -subj /CN=localhost -keyout {name}.key -out {name}.csr", f"{sign} -in {name}.csr -out {name}.crt"
+        )
+    ]  # fmt: skip
+    for command in (*authorities, *signed):
+        subprocess.run(command.split(), check=True, capture_output=True, cwd=folder)

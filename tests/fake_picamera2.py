@@ -82,21 +82,12 @@ def encode(picture: Callable[[int, int], NDArray[np.uint8]], stream: dict[str, A
     """The picture as the real one lays it out in memory."""
     width, height = stream["size"]
     rgb = picture(width, height)
-    match stream["format"]:
-        case "BGR888":
-            return rgb.copy()
-        case "RGB888":
-            return rgb[..., ::-1].copy()
-        case "XBGR8888":
-            return np.dstack([rgb, np.full((height, width), 255, np.uint8)])
-        case "XRGB8888":
-            return np.dstack([rgb[..., ::-1], np.full((height, width), 255, np.uint8)])
+    if stream["format"] == "BGR888":
+        return rgb.copy()
     y, u, v = (np.asarray(plane).astype(float) for plane in Image.fromarray(rgb).convert("YCbCr").split())
     if space != "sYCC":  # limited range
         y, u, v = 16 + y * 219 / 255, 128 + (u - 128) * 224 / 255, 128 + (v - 128) * 224 / 255
     small = [plane.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3)) for plane in (u, v)]
-    if stream["format"] == "YVU420":
-        small.reverse()
     stride = stream["stride"]
     flat = np.full(height * stride * 3 // 2, GARBAGE, np.uint8)
     flat[: height * stride].reshape(height, stride)[:, :width] = np.rint(y)
@@ -157,7 +148,7 @@ class Picamera2:
             if width % 2 or height % 2:
                 raise RuntimeError("width and height should be even")
             stream["format"] = Picamera2.formats.get(name, stream["format"])
-            unit = 1 if stream["format"].startswith("Y") else len(stream["format"]) // 2  # "BGR888", "XBGR8888"
+            unit = 3 if stream["format"] == "BGR888" else 1
             stream["stride"] = -(-width * unit // STRIDE) * STRIDE
         self.config = camera_config
 

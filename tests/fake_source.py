@@ -9,14 +9,14 @@ from collections.abc import Callable
 import numpy as np
 
 from edge_nima.errors import SourceError
-from edge_nima.frames import Frame
+from edge_nima.sources import Frame
 
 
 class FakeSource:
     """Gives what `script` says, one entry a read: "frame", "damaged", "quiet", "lost", "hang", "bug" or "end"."""
 
-    def __init__(self, *script: str, live: bool = True, every_s: float = 0.0, then: str = "end") -> None:
-        self.label, self.live = "fake", live
+    def __init__(self, *script: str, drops: bool = True, every_s: float = 0.0, then: str = "end") -> None:
+        self.label, self.drops, self.real_time = "fake", drops, drops
         self.script, self.then, self.every_s = list(script), then, every_s
         self.open_errors: list[str] = []
         self.opened = self.closed = self.reads = 0
@@ -31,7 +31,7 @@ class FakeSource:
 
     def read(self) -> Frame | None:
         from edge_nima.errors import PictureError
-        from edge_nima.frames import NothingYet
+        from edge_nima.sources import NothingYet
 
         self.reads += 1
         what = self.script.pop(0) if self.script else self.then

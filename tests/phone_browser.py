@@ -22,11 +22,11 @@ from PIL import Image
 import chromium
 from chromium import PHONE, needs_chromium
 from conftest import PHOTOS, ROOT
+from edge_nima.outputs.web.listening import listen
 from edge_nima.phone.offer import with_model
 from edge_nima.phone.page import FOLDER, Asset, Page, load_page
 from edge_nima.phone.server import PhoneServer
 from edge_nima.scorer import load_model
-from edge_nima.web.listening import listen
 
 WEB = ROOT / "examples" / "web"
 _BUNDLE = """

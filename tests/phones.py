@@ -17,10 +17,10 @@ from typing import Any
 
 from edge_nima import scorer
 from edge_nima.card import CARD_FILE, Card
+from edge_nima.outputs.web.listening import listen
 from edge_nima.phone.certificate import Identity, kept_identity
 from edge_nima.phone.page import Page, load_page
 from edge_nima.phone.server import PhoneServer
-from edge_nima.web.listening import listen
 
 SCRIPT = b"console.log('page')\n" * 40
 WASM = bytes(range(256)) * 9000

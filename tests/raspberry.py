@@ -23,7 +23,7 @@ QEMU = "qemu-aarch64-static"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MODEL = "Raspberry Pi 4 Model B Rev 1.4"
 
-_SHARED = ("pillow", "rich", "typer<0.29")
+_SHARED = ("pillow", "rich", "typer<0.29", "av")
 # pip takes the OpenCV that goes with the NumPy.
 _PACKAGES = {
     "ai-edge-litert": ("ai-edge-litert", "numpy>=2", "opencv-python-headless", *_SHARED),

@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,14 @@ def failed(number: int = 0, error: str = "no distribution") -> Scored:
     """A record of a frame that could not be scored."""
     record = ScoreRecord(f"garden/{number:06}", None, None, None, "fake@ffffffff", 0.0, error)
     return Scored(record, "garden", AT + number, 40.25)
+
+
+def until(condition: Callable[[], bool], seconds: float = 60.0, what: str = "it did not come to that") -> None:
+    """Wait for it; the time is for a machine that is busy, and for what never comes."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.005)
 
 
 @contextlib.contextmanager

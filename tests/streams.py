@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_nima.errors import SourceError
-from edge_nima.frames import Source
+from edge_nima.sources import Source
 
 RED, GREEN, BLUE, GREY = (220, 20, 30), (20, 200, 40), (30, 40, 210), (90, 90, 90)
 """Left half, right half above and below, as `scene` has them; grey for what is without colour."""
@@ -137,8 +137,6 @@ _H264 = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! rtph26
 ENCODERS = {
     "h264": f"( {{source}} ! videoconvert ! video/x-raw,format=I420 ! {_H264} )",
     "jpeg": "( {source} ! videoconvert ! video/x-raw,format=I420 ! jpegenc quality=90 ! rtpjpegpay name=pay0 pt=26 )",
-    "theora": "( {source} ! videoconvert ! theoraenc ! rtptheorapay name=pay0 pt=96 )",
-    "raw": "( {source} ! videoconvert ! video/x-raw,format=RGBA ! rtpvrawpay name=pay0 pt=96 )",
     "sound": "( audiotestsrc is-live=true ! audioconvert ! mulawenc ! rtppcmupay name=pay0 pt=0 )",
 }
 

@@ -432,7 +432,7 @@ def test_an_interrupted_conversion_keeps_what_is_finished(
 
 
 def test_the_draw_of_calibration_photographs_is_seeded() -> None:
-    from edge_nima.frames.files import draw_photographs
+    from edge_nima.photographs import draw_photographs
 
     names = [Path(f"{i}.jpg") for i in range(100)]
     ten = draw_photographs(names, 10, seed=1)

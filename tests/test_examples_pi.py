@@ -17,7 +17,7 @@ import pytest
 from conftest import PHOTOS, ROOT
 from edge_nima import cli
 from edge_nima.scorer import open_scorer
-from edge_nima.watch.settings import Settings, check_together, make_settings, read_settings
+from edge_nima.service import declare
 
 PI = ROOT / "examples" / "pi"
 LIVE = PI / "pi_live.py"
@@ -74,10 +74,10 @@ def test_pi_live_says_in_one_line_what_is_wrong() -> None:
 
 
 def test_the_configuration_is_one() -> None:
-    given = read_settings(PI / "watch.toml")
-    settings = check_together(make_settings(given))
-    assert settings != Settings()
-    assert (settings.source, settings.wait, settings.keep, settings.seconds("every")) == (("picamera2",), True, 5, 600)
+    declaration = declare()
+    settings = declaration.check_together(declaration.settings({}, declaration.read(PI / "watch.toml")))
+    (camera,) = settings.cameras
+    assert (camera.source, camera.wait, camera.keep, camera.seconds("every")) == (("picamera2",), True, 5, 600)
 
 
 def test_the_service_starts_what_exists_and_restarts_for_ever() -> None:
@@ -87,7 +87,7 @@ def test_the_service_starts_what_exists_and_restarts_for_ever() -> None:
     service = unit["Service"]
     assert unit["Unit"]["StartLimitIntervalSec"] == "0"
     wanted = {
-        "Type": "notify", "Restart": "always", "RestartSec": "5", "WatchdogSec": "30", "TimeoutStopSec": "5",
+        "Type": "notify", "Restart": "always", "RestartSec": "5", "WatchdogSec": "30", "TimeoutStopSec": "30",
         "ExecReload": "/bin/kill -HUP $MAINPID", "User": "edge-nima", "SupplementaryGroups": "video",
     }  # fmt: skip
     assert {key: service[key] for key in wanted} == wanted
@@ -95,7 +95,7 @@ def test_the_service_starts_what_exists_and_restarts_for_ever() -> None:
     assert program == "/opt/edge-nima/bin/edge-nima"
     assert [command, *rest] == ["watch", "--config", "/etc/edge-nima/watch.toml"]
     # What the configuration writes to is what the service may write to.
-    assert read_settings(PI / "watch.toml")["out"] == f"/var/lib/{service['StateDirectory']}"
+    assert declare().read(PI / "watch.toml")["out"] == f"/var/lib/{service['StateDirectory']}"
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_every_command_of_the_readme_exists(capsys: pytest.CaptureFixture[str]) 
     seen = set()
     for name, *rest in commands():
         seen.add(name)
-        assert cli.run([name, "--help"]) == 0, name
+        assert cli.run([name, "--help-all" if name == "watch" else "--help"]) == 0, name
         shown = capsys.readouterr().out
         for word in rest:
             if word.startswith("--"):

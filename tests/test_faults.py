@@ -19,18 +19,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_nima.frames import Source
-from edge_nima.frames.opening import open_source
 from edge_nima.scorer import load_model
+from edge_nima.sources import Source, SourceOptions, open_source
 from edge_nima.watch import recorder as recorder_module
-from edge_nima.watch import scoring as scoring_module
+from edge_nima.watch import worker as worker_module
 from edge_nima.watch.events import State
-from edge_nima.watch.keeper import Keeper, Wishes
+from edge_nima.watch.gallery import Gallery
+from edge_nima.watch.keeper import Keeper
+from edge_nima.watch.loop import Watcher, WatchLimits
+from edge_nima.watch.policy import KeepPolicy
 from edge_nima.watch.recorder import Recorder
-from edge_nima.watch.scoring import ScoringProcess
-from edge_nima.watch.shots import Gallery
-from edge_nima.watch.store import open_store
-from edge_nima.watch.watcher import Plan, Watcher
+from edge_nima.watch.records import Records
+from edge_nima.watch.worker import WorkerProcess
 from fake_source import FakeSource
 from streams import Rtsp, http_camera, jpeg, needs, rtsp_server, scene
 from watching import FakeScoring, Memory, running, until
@@ -42,9 +42,9 @@ TIMES = 20
 @contextlib.contextmanager
 def watching(make: Callable[[], Source], lost_after_s: float, **more: object) -> Iterator[tuple[Watcher, Memory]]:
     """A watcher with the real model on a source that is there."""
-    memory, scoring = Memory(), ScoringProcess(load_model(), 1)
-    plan = Plan(lost_after_s=lost_after_s)
-    watcher = Watcher(make, scoring, plan, model=scoring.model.label, listeners=[memory], **more)  # type: ignore[arg-type]
+    memory, scoring = Memory(), WorkerProcess(load_model(), 1)
+    limits = WatchLimits(lost_after_s=lost_after_s)
+    watcher = Watcher(make, scoring, limits, model=scoring.model.label, listeners=[memory], **more)  # type: ignore[arg-type]
     try:
         with running(watcher):
             until(lambda: watcher.status().counts.scored > 3)
@@ -62,13 +62,13 @@ def goes_on(watcher: Watcher) -> None:
 
 @pytest.fixture
 def rtsp(tmp_path: Path) -> Iterator[Rtsp]:
-    pytest.importorskip("cv2", reason="needs edge-nima[camera]")
+    pytest.importorskip("av", reason="needs edge-nima[camera]")
     with rtsp_server(tmp_path) as server:
         yield server
 
 
 def test_a_source_that_is_killed_and_started_again(rtsp: Rtsp) -> None:
-    with watching(lambda: open_source(rtsp.url, timeout_s=2), 2) as (watcher, _):
+    with watching(lambda: open_source(rtsp.url, SourceOptions(timeout_s=2)), 2) as (watcher, _):
         for time_number in range(1, TIMES + 1):
             rtsp.kill()
             until(lambda n=time_number: watcher.status().counts.lost >= n, what="it was not noticed")  # type: ignore[misc]
@@ -78,7 +78,7 @@ def test_a_source_that_is_killed_and_started_again(rtsp: Rtsp) -> None:
 
 
 def test_a_source_that_is_frozen_but_connected(rtsp: Rtsp) -> None:
-    with watching(lambda: open_source(rtsp.url, timeout_s=1), 1) as (watcher, _):
+    with watching(lambda: open_source(rtsp.url, SourceOptions(timeout_s=1)), 1) as (watcher, _):
         for _ in range(TIMES):
             rtsp.freeze()
             until(lambda: watcher.status().state is State.lost, what="it was not noticed")
@@ -100,7 +100,7 @@ def test_frames_that_change_size_or_turn_grey() -> None:
 
     with http_camera() as camera:
         camera.pictures, camera.fps = picture, 60
-        with watching(lambda: open_source(camera.url, timeout_s=2), 2) as (watcher, memory):
+        with watching(lambda: open_source(camera.url, SourceOptions(timeout_s=2)), 2) as (watcher, memory):
             until(lambda: watcher.status().counts.captured > 6 * (TIMES * 4 + 1))
             counts = watcher.status().counts
     assert (counts.failed, counts.damaged, counts.lost) == (0, 0, 0)
@@ -115,7 +115,7 @@ def test_truncated_jpegs_within_a_stream() -> None:
 
     with http_camera() as camera:
         camera.pictures, camera.fps = picture, 60
-        with watching(lambda: open_source(camera.url, timeout_s=2), 2) as (watcher, memory):
+        with watching(lambda: open_source(camera.url, SourceOptions(timeout_s=2)), 2) as (watcher, memory):
             until(lambda: watcher.status().counts.damaged >= TIMES)
             goes_on(watcher)
             counts = watcher.status().counts
@@ -125,10 +125,10 @@ def test_truncated_jpegs_within_a_stream() -> None:
 
 
 def test_inferences_that_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring_module, "RESTARTS_A_MINUTE", 100)
-    memory, scoring = Memory(), ScoringProcess(load_model(), 1, stuck_after_s=1.5)
+    monkeypatch.setattr(worker_module, "RESTARTS_A_MINUTE", 100)
+    memory, scoring = Memory(), WorkerProcess(load_model(), 1, stuck_after_s=1.5)
     source = FakeSource(every_s=0.02, then="frame")
-    watcher = Watcher(lambda: source, scoring, Plan(), model="m", listeners=[memory])
+    watcher = Watcher(lambda: source, scoring, WatchLimits(), model="m", listeners=[memory])
     try:
         with running(watcher):
             for number in range(1, TIMES + 1):
@@ -160,13 +160,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_disk_that_is_filled_and_freed(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder_module, "RETRY_EVERY_S", 0.2)
     monkeypatch.setattr("edge_nima.watch.keeper.RETRY_EVERY_S", 0.2)
-    recorder = Recorder(open_store("sqlite", small_disk), write_every_s=0.1)
+    recorder = Recorder(Records(small_disk), write_every_s=0.1)
     gallery = Gallery(small_disk, 200_000)
-    keeper = Keeper(gallery, Wishes(keep=1, every_s=1.0, likeness=-1))
+    keeper = Keeper(gallery, KeepPolicy(keep=1, every_s=1.0, likeness=-1), "fake")
     source = FakeSource(every_s=0.005, then="frame")
     noise = np.random.default_rng(0).integers(0, 256, (7, 96, 128, 3), dtype=np.uint8)
     source.rgb = lambda number: noise[number % 7]
-    watcher = Watcher(lambda: source, FakeScoring(), Plan(), model="m", recorder=recorder, keeper=keeper)
+    watcher = Watcher(lambda: source, FakeScoring(), WatchLimits(), model="m", recorder=recorder, keeper=keeper)
     filler = small_disk / "filler"
     with running(watcher):
         for _ in range(TIMES):
@@ -178,6 +178,8 @@ def test_a_disk_that_is_filled_and_freed(small_disk: Path, monkeypatch: pytest.M
             before = watcher.status().counts.scored
             until(lambda n=before: watcher.status().counts.scored > n + 10, what="scoring has stopped")  # type: ignore[misc]
             filler.unlink()
+    keeper.finish(60)
+    recorder.close(60)
     counts = watcher.status().counts
     assert counts.records_lost == 0
     assert counts.recorded == counts.scored
@@ -202,7 +204,7 @@ def edge_nima(*arguments: str | Path, env: dict[str, str] | None = None, **more:
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from streams import film as make
 
-    pytest.importorskip("cv2", reason="needs edge-nima[camera]")
+    pytest.importorskip("av", reason="needs edge-nima[camera]")
     return make(tmp_path_factory.mktemp("film") / "film.mp4", seconds=3, fps=30)
 
 

@@ -26,15 +26,19 @@ def fresh(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
-HEAVY = "tensorflow keras ai_edge_litert tflite_runtime cv2 picamera2 matplotlib pydantic paho starlette uvicorn h11"
+HEAVY = (
+    "tensorflow keras ai_edge_litert tflite_runtime av cv2 picamera2 matplotlib pydantic paho prometheus_client "
+    "starlette uvicorn h11"
+)
 STARTS = [
     ("import edge_nima", f"{HEAVY} numpy PIL rich typer asyncio ssl cryptography segno"),
     ("import edge_nima.cli", f"{HEAVY} numpy PIL asyncio ssl cryptography segno urllib.request sqlite3"),
     ("edge_nima.cli.run(['phone', '--help'])", f"{HEAVY} numpy PIL asyncio ssl cryptography segno"),
-    ("import edge_nima.doctor.examination", f"{HEAVY} numpy PIL"),
-    ("from edge_nima import web; from edge_nima.phone import certificate, page, qr, server",
+    ("import edge_nima.doctor.checks", f"{HEAVY} numpy PIL"),
+    ("from edge_nima.outputs import web; from edge_nima.phone import certificate, page, qr, server",
      f"{HEAVY} cryptography segno"),
-    ("[edge_nima.frames.opening.open_source(text) for text in ('0', 'picamera2', 'rtsp://x/y', 'http://x/y', '.')]",
+    ("edge_nima.cli.run(['watch', '--help'])", HEAVY),
+    ("[edge_nima.sources.open_source(text) for text in ('0', 'picamera2', 'rtsp://x/y', 'http://x/y', '.')]",
      f"{HEAVY} libcamera"),
 ]  # fmt: skip
 """What is done one after the other, and which modules it must not bring in."""
@@ -43,7 +47,7 @@ STARTS = [
 def test_what_starts_often_loads_nothing_heavy() -> None:
     code = "import contextlib, io, sys\n"
     for does, heavy in STARTS:
-        before = "import edge_nima.frames.opening\n" if "open_source" in does else ""
+        before = "import edge_nima.sources\n" if "open_source" in does else ""
         code += f"{before}with contextlib.redirect_stdout(io.StringIO()):\n    {does}\n"
         code += f"print([name for name in {heavy.split()!r} if name in sys.modules])\n"
     assert fresh(code).splitlines() == ["[]"] * len(STARTS)
@@ -138,6 +142,8 @@ def test_every_command_line_option_in_the_documentation_exists(capsys: pytest.Ca
         "CONTRIBUTING.md",
         "docs/phones.md",
         "examples/pi/README.md",
+        "docs/watch.md",
+        "docs/watch_page.md",
         "examples/web/README.md",
         "examples/android/README.md",
     ):
@@ -148,7 +154,7 @@ def test_every_command_line_option_in_the_documentation_exists(capsys: pytest.Ca
             text,
         ):
             if command not in options:
-                cli.run([*command.split(), "--help"])
+                cli.run([*command.split(), "--help-all" if command == "watch" else "--help"])
                 options[command] = re.sub(r"\s+", " ", capsys.readouterr().out)
             for option in re.findall(r"(?<!\S)--[a-z-]+", rest):
                 assert option in options[command], f"{page}: edge-nima {command} has no {option}"
@@ -223,8 +229,8 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> Non
     for name in (
         "edge_nima/py.typed", "edge_nima/models/registry.toml", "edge_nima/gate.toml", "edge_nima/report/page.css",
         *(f"edge_nima/models/{path.name}" for path in MODELS),
-        "edge_nima/cli/__init__.py", "edge_nima/frames/files.py", "edge_nima_convert/recipes.py",
-        *(f"edge_nima/web/{name}" for name in ("page.html", "page.css", "page.js", "login.html", "icon.svg")),
+        "edge_nima/cli/__init__.py", "edge_nima/sources/folder.py", "edge_nima_convert/recipes.py",
+        *(f"edge_nima/outputs/web/{name}" for name in ("page.html", "page.css", "page.js", "login.html", "icon.svg")),
     ):  # fmt: skip
         assert name in names
     assert [name for name in names if name.endswith((".pyc", ".jpg", ".md", ".whl"))] == []

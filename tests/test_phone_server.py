@@ -11,9 +11,9 @@ import pytest
 
 from conftest import skip_without
 from edge_nima.errors import PackageMissing, PublishError
+from edge_nima.outputs.web.listening import listen
 from edge_nima.phone import server as phone_server
 from edge_nima.phone.page import Asset, load_page
-from edge_nima.web.listening import listen
 from phones import BUNDLED, PACKED, SCRIPT, WASM, Serving, make_page, serving
 
 skip_without("httpx", "httpx")

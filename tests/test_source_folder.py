@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edge_nima.errors import PictureError, SourceError
-from edge_nima.frames import Frame, NothingYet
-from edge_nima.frames import folder as module
-from edge_nima.frames.folder import FolderSource
-from edge_nima.frames.opening import open_source
+from edge_nima.sources import Frame, NothingYet, SourceOptions, open_source
+from edge_nima.sources import folder as module
+from edge_nima.sources.folder import FolderSource
 from streams import assert_scene, jpeg, scene
 
 WHOLE = jpeg(scene())
@@ -27,8 +28,8 @@ def inbox(tmp_path: Path) -> Path:
     return path
 
 
-def opened(folder: Path, **how: bool) -> FolderSource:
-    source = FolderSource(folder, **how)
+def opened(folder: Path, **how: Any) -> FolderSource:
+    source = FolderSource(folder, SourceOptions(**how))
     source.open()
     return source
 
@@ -64,11 +65,11 @@ def nothing_comes(source: FolderSource, looks: int = 4) -> bool:
 def test_new_photographs_come_in_the_order_of_their_arrival(inbox: Path) -> None:
     (inbox / "old.jpg").write_bytes(WHOLE)
     source = opened(inbox)
-    assert (source.label, source.live) == ("inbox-sud", True)
-    for number, name in enumerate(("z.jpg", "a.png", "m.JPEG")):
+    assert (source.label, source.drops, source.real_time) == ("inbox-sud", False, True)
+    for number, name in enumerate(("z\n.jpg", "a.png", "m.JPEG")):
         (inbox / name).write_bytes(WHOLE)
         os.utime(inbox / name, (1000 + number, 1000 + number))
-    assert [next_name(source) for _ in range(3)] == ["z.jpg", "a.png", "m.JPEG"]
+    assert [next_name(source) for _ in range(3)] == ["z\n.jpg", "a.png", "m.JPEG"]
     assert nothing_comes(source)
     (inbox / "later.jpg").write_bytes(WHOLE)
     assert next_name(source) == "later.jpg"
@@ -98,7 +99,7 @@ def test_what_is_there_already_comes_when_asked_for(inbox: Path) -> None:
     for number, name in enumerate("cab"):
         (inbox / f"{name}.jpg").write_bytes(WHOLE)
         os.utime(inbox / f"{name}.jpg", (number, number))
-    source = open_source(str(inbox), existing=True)
+    source = open_source(str(inbox), SourceOptions(existing=True))
     assert isinstance(source, FolderSource)
     source.open()
     assert [next_name(source) for _ in range(3)] == ["c.jpg", "a.jpg", "b.jpg"]
@@ -148,33 +149,12 @@ def test_hidden_and_half_written_names_are_left_out_until_they_are_renamed(inbox
     assert next_name(source) == "b.jpg"
 
 
-def test_a_file_moved_in_with_an_old_date_is_new(inbox: Path, tmp_path: Path) -> None:
-    source = opened(inbox)
-    (inbox / "a.jpg").write_bytes(WHOLE)
-    assert next_name(source) == "a.jpg"
-    (tmp_path / "b.jpg").write_bytes(WHOLE)
-    os.utime(tmp_path / "b.jpg", (5, 5))
-    (tmp_path / "b.jpg").rename(inbox / "b.jpg")
-    assert next_name(source) == "b.jpg"
-
-
 def test_one_written_anew_under_the_same_name_is_new(inbox: Path) -> None:
     source = opened(inbox)
     for number in range(3):
         (inbox / "latest.jpg").write_bytes(jpeg(scene(64, 48 + 8 * number)))
         assert next_name(source) == "latest.jpg"
     assert nothing_comes(source)
-
-
-def test_a_file_removed_before_its_turn_is_forgotten(inbox: Path) -> None:
-    source = opened(inbox)
-    (inbox / "a.jpg").write_bytes(WHOLE)
-    while not source._looked():
-        pass
-    assert list(source._waiting) == ["a.jpg"]
-    (inbox / "a.jpg").unlink()
-    assert nothing_comes(source)
-    assert source._waiting == {}
 
 
 def test_a_folder_that_goes_and_comes_back_is_lost_and_goes_on(inbox: Path) -> None:
@@ -197,13 +177,8 @@ def test_a_folder_that_goes_and_comes_back_is_lost_and_goes_on(inbox: Path) -> N
     assert nothing_comes(source)
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
-    (tmp_path / "x").touch()
-    with pytest.raises(SourceError, match="is no folder"):
-        FolderSource(tmp_path / "x").open()
-
-
-def test_a_folder_that_is_emptied_leaves_nothing_in_memory(inbox: Path) -> None:
+def test_an_emptied_folder_is_remembered_until_something_new_comes(inbox: Path) -> None:
+    # A disk that is not mounted looks the same: what was on it must not be new when it is back.
     source = opened(inbox)
     small = jpeg(scene(16, 16))
     for number in range(40):
@@ -213,7 +188,11 @@ def test_a_folder_that_is_emptied_leaves_nothing_in_memory(inbox: Path) -> None:
     shutil.rmtree(inbox)
     inbox.mkdir()
     assert nothing_comes(source)
-    assert (len(source._known), source._waiting, source._fresh) == (0, {}, set())
+    assert (len(source._known), source._waiting, source._fresh) == (40, {}, set())
+    (inbox / "new.jpg").write_bytes(small)
+    assert next_name(source) == "new.jpg"
+    assert nothing_comes(source)
+    assert len(source._known) == 1
 
 
 def test_more_photographs_than_are_remembered_all_come_once(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +238,9 @@ def test_closed_in_the_middle_of_a_look_it_begins_anew(inbox: Path, monkeypatch:
     with pytest.raises(SourceError, match="is not open"):
         source.read()
     source.open()
-    assert sorted(seen.looks for seen in source._waiting.values()) == [1, 1]
+    while not source._looked():
+        pass
+    assert [seen.settled for seen in source._waiting.values()] == [False, False]
     assert {next_name(source), next_name(source)} == {"a.jpg", "b.jpg"}
     assert nothing_comes(source)
 
@@ -271,7 +252,7 @@ def test_a_hundred_thousand_files_cost_eight_bytes_each_and_little_time(inbox: P
     source = opened(inbox)
     assert source._known.itemsize * len(source._known) == 800_000
     assert not source._waiting
-    assert np.all(np.diff(np.array(source._known, np.uint64).astype(np.float64)) >= 0)
+    assert np.all(np.diff(np.array(source._known, np.int64).astype(np.float64)) >= 0)
     (inbox / "new.jpg").write_bytes(WHOLE)
     assert next_name(source, 600) == "new.jpg"
     began, cpu = time.monotonic(), time.process_time()
@@ -279,3 +260,92 @@ def test_a_hundred_thousand_files_cost_eight_bytes_each_and_little_time(inbox: P
         with pytest.raises(NothingYet):
             source.read()
     assert (time.process_time() - cpu) / (time.monotonic() - began) < 0.3
+
+
+class Remembered:
+    """A memory as the records keep it."""
+
+    def __init__(self) -> None:
+        self.marks: set[int] | None = None
+
+    def load(self) -> Iterable[int] | None:
+        return self.marks
+
+    def begin(self, marks: Iterable[int]) -> None:
+        self.marks = set(marks)
+
+    def forget(self, marks: Iterable[int]) -> None:
+        assert self.marks is not None
+        self.marks -= set(marks)
+
+
+def next_frame(source: FolderSource) -> Frame:
+    while True:
+        try:
+            frame = source.read()
+        except NothingYet:
+            continue
+        assert frame is not None
+        return frame
+
+
+def test_files_that_came_while_nobody_watched_are_new_and_none_comes_twice(inbox: Path) -> None:
+    memory = Remembered()
+    (inbox / "old.jpg").write_bytes(WHOLE)
+    source = opened(inbox, memory=memory)
+    assert len(memory.marks or ()) == 1  # the first time, what is there is where it begins
+    (inbox / "a.jpg").write_bytes(WHOLE)
+    (inbox / "b.jpg").write_bytes(WHOLE)
+    frame = next_frame(source)
+    assert memory.marks is not None
+    assert frame.mark is not None
+    assert -(1 << 63) <= frame.mark < 1 << 63
+    memory.marks.add(frame.mark)  # this one was scored, and the power failed
+    source.close()
+    (inbox / "while-away.jpg").write_bytes(WHOLE)
+    (inbox / "old.jpg").unlink()
+    again = opened(inbox, memory=memory)
+    left = {"a.jpg", "b.jpg"} - {os.path.basename(frame.name)}
+    assert {next_name(again), next_name(again)} == {"while-away.jpg", *left}
+    assert nothing_comes(again)
+    assert memory.marks == {frame.mark}  # what is gone is forgotten
+    with_all = opened(inbox, memory=Remembered(), existing=True)
+    assert {next_name(with_all) for _ in range(3)} == {"a.jpg", "b.jpg", "while-away.jpg"}
+
+
+def test_a_disk_that_is_not_mounted_makes_nothing_forgotten(inbox: Path) -> None:
+    memory = Remembered()
+    (inbox / "a.jpg").write_bytes(WHOLE)
+    opened(inbox, memory=memory).close()
+    aside = inbox.with_name("aside")
+    inbox.rename(aside)
+    inbox.mkdir()
+    assert nothing_comes(opened(inbox, memory=memory))
+    inbox.rmdir()
+    aside.rename(inbox)
+    assert nothing_comes(opened(inbox, memory=memory))
+
+
+def test_folders_in_it_are_watched_also_those_that_come_later(inbox: Path) -> None:
+    out = inbox / "best"
+    for name in ("best", "@eaDir", ".thumbnails", "#recycle"):
+        (inbox / name).mkdir()
+    source = opened(inbox, exclude=(str(out),))
+    dated = inbox / "2026-11-27" / "jpg"
+    dated.mkdir(parents=True)
+    for folder in (dated, out, inbox / "@eaDir", inbox / ".thumbnails", inbox / "#recycle"):
+        (folder / "a.jpg").write_bytes(WHOLE)
+    (inbox / "2026-11-27" / "loop").symlink_to(inbox)
+    frame = next_frame(source)
+    assert frame.name == str(dated / "a.jpg")
+    assert nothing_comes(source)
+
+
+def test_a_folder_that_is_awaited_gives_all_that_comes_with_it(tmp_path: Path) -> None:
+    source = FolderSource(tmp_path / "later")
+    with pytest.raises(SourceError, match="does not exist"):
+        source.open()
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / "a.jpg").write_bytes(WHOLE)
+    source.open()
+    assert next_name(source) == "a.jpg"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -56,7 +55,7 @@ def test_durations_that_are_refused_say_what_was_given_and_what_is_possible(text
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("0", 0), ("123", 123), ("2GB", 2 * 10**9), ("2gb", 2 * 10**9), ("500MB", 5 * 10**8), ("1.5G", 15 * 10**8),
+        ("1", 1), ("123", 123), ("2GB", 2 * 10**9), ("2gb", 2 * 10**9), ("500MB", 5 * 10**8), ("1.5G", 15 * 10**8),
         ("1GiB", 2**30), ("512MiB", 2**29), ("64KiB", 65536), ("64k", 64000), ("1T", 10**12), (" 3 TB ", 3 * 10**12),
         ("1b", 1), (".5k", 500), ("9223372036854774784", 9223372036854774784),
     ],
@@ -68,24 +67,14 @@ def test_sizes_that_are_accepted(text: str, expected: int) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "GB",
-        "-1",
-        "1iB",
-        "1i",
-        "1PB",
-        "2 G B",
-        "1e9",
-        "nan",
-        "9223372036854775807",
-        "9" * 400,
-        "9223373T",
-        "1.2.3",
-        "٣",
+        "", "0", "0GB", ".5b", "GB", "-1", "1iB", "1i", "1PB", "2 G B", "1e9", "nan", "9223372036854775807", "9" * 400,
+        "1.2.3", "٣",
     ],
-)
+)  # fmt: skip
 def test_sizes_that_are_refused_say_what_was_given_and_what_is_possible(text: str) -> None:
-    with pytest.raises(RequestError, match=r"^--max-disk is '.*'; possible: 500MB, 2GB, 1\.5GB, 512MiB, 1GiB$"):
+    with pytest.raises(
+        RequestError, match=r"^--max-disk is '.*'; possible: 500MB, 2GB, 1\.5GB, 512MiB, or none for no limit$"
+    ):
         size(text, "--max-disk")
 
 
@@ -133,7 +122,7 @@ def test_sizes_as_a_person_says_them(value: int, expected: str) -> None:
     assert size_text(value) == expected
 
 
-@given(st.integers(0, 10**15))
+@given(st.integers(1, 10**15))
 def test_a_size_that_is_shown_can_be_typed_and_is_the_same_within_half_a_percent(value: int) -> None:
     assert size(size_text(value)) == pytest.approx(value, rel=0.0051)
 
@@ -187,8 +176,3 @@ def test_utc_text_cuts_off_less_than_a_millisecond_and_sorts_as_time_does(at: fl
 def test_what_utc_text_never_wrote_is_no_moment(text: str) -> None:
     with pytest.raises(ValueError, match=r"does not match format|out of range"):
         utc_moment(text)
-
-
-def test_the_time_of_day_is_that_of_the_day_that_now_is_in() -> None:
-    here = datetime.fromtimestamp(NOW)
-    assert moment("00:00", NOW) == datetime(here.year, here.month, here.day).timestamp()

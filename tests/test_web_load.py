@@ -14,10 +14,9 @@ from time import monotonic, sleep
 import pytest
 
 from conftest import skip_without
-from edge_nima.web import Options
-from edge_nima.web.connections import PATIENCE_S
+from edge_nima.outputs.web.listening import PATIENCE_S
 from watched import Watched, served
-from watching import until as wait_until
+from watched import until as wait_until
 
 skip_without("uvicorn", "edge-nima[web]")
 skip_without("starlette", "edge-nima[web]")
@@ -27,7 +26,7 @@ httpx = pytest.importorskip("httpx", reason="needs httpx")
 
 @pytest.fixture
 def watched() -> Iterator[Watched]:
-    with served(Options(port=0, viewers=50)) as watched:
+    with served(web_viewers=50) as watched:
         yield watched
 
 
@@ -65,12 +64,11 @@ class Page:
     def __init__(self, watched: Watched) -> None:
         self.events, self.asking = connected(watched), connected(watched)
         ask(self.events, "/events")
-        told = until(self.events, b"\n\n\r\n")
-        self.viewer = told.split(b'"viewer": "')[1].split(b'"')[0].decode()
+        until(self.events, b"\n\n\r\n")
         self.number = 0
 
     def picture(self) -> bytes:
-        ask(self.asking, f"/live.jpg?viewer={self.viewer}&after={self.number}")
+        ask(self.asking, f"/live.jpg?after={self.number}")
         head, _, body = until(self.asking, b"\r\n\r\n").partition(b"\r\n\r\n")
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
         while len(body) < int(fields.get(b"content-length", 0)):
@@ -85,9 +83,9 @@ class Page:
 
 def gone(watched: Watched, viewers: int = 0, seconds: float = 60.0) -> bool:
     due = monotonic() + seconds
-    while watched.server.viewers > viewers and monotonic() < due:
+    while watched.viewers > viewers and monotonic() < due:
         sleep(0.02)
-    return watched.server.viewers <= viewers
+    return watched.viewers <= viewers
 
 
 def percentiles(costs: list[float]) -> str:
@@ -96,20 +94,18 @@ def percentiles(costs: list[float]) -> str:
     return f"p50 {1e6 * p50:.0f} µs, p99 {1e6 * p99:.0f} µs, highest {1e6 * ranked[-1]:.0f} µs, n {len(ranked)}"
 
 
-def test_fifty_watch_at_once_and_the_next_is_told_why_not(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_nima.web.viewers.PATIENCE_S", 60.0)
+def test_fifty_watch_at_once_and_the_next_is_told_why_not(watched: Watched) -> None:
     pages = [Page(watched) for _ in range(50)]
     try:
-        assert watched.server.viewers == 50
+        assert watched.viewers == 50
         with httpx.Client(base_url=f"http://127.0.0.1:{watched.server.port}") as http:
             refused = http.get("/events")
             assert refused.status_code == 503
             assert "50 other pages are watching" in refused.text
             assert int(refused.headers["retry-after"]) > 0
-            assert http.get("/live.jpg").status_code == 503
             assert http.get("/status").status_code == 200
         with watched.running():
-            threads = [threading.Thread(target=lambda page=page: [page.picture() for _ in range(4)]) for page in pages]  # type: ignore[misc]
+            threads = [threading.Thread(target=lambda page=page: [page.picture() for _ in range(4)]) for page in pages]
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -161,10 +157,9 @@ def test_who_never_reads_is_let_go_and_costs_the_loop_nothing(watched: Watched) 
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     watched.costs.clear()
     with watched.running(30):
-        ask(page.asking, f"/live.jpg?viewer={page.viewer}&after=0")
+        ask(page.asking, "/live.jpg?after=0")
         began = monotonic()
-        assert gone(watched)
-        assert monotonic() - began > 4
+        assert gone(watched)  # PATIENCE_S after the system's memory for its events is full
         assert len(watched.costs) > 0.5 * 30 * (monotonic() - began)
     print(percentiles(watched.costs))
     page.close()
@@ -186,7 +181,7 @@ def test_requests_that_never_end_and_answers_that_nobody_takes_are_cut_off(watch
             ask(greedy, "/")
     except (TimeoutError, ConnectionError):
         pass
-    connections = watched.server._server.server_state.connections  # type: ignore[union-attr]
+    connections = watched.server._server.server_state.connections
     due = monotonic() + PATIENCE_S + 60
     while connections and monotonic() < due:
         sleep(0.5)
@@ -198,7 +193,7 @@ def test_requests_that_never_end_and_answers_that_nobody_takes_are_cut_off(watch
 
 
 def test_connections_are_bounded_so_that_files_stay_for_the_camera() -> None:
-    with served(Options(port=0, viewers=1)) as watched:
+    with served(web_viewers=1) as watched:
         held = [connected(watched) for _ in range(200)]
         for connection in held:
             connection.setblocking(False)
@@ -215,7 +210,7 @@ def resident() -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
 def test_two_hundred_visits_leave_nothing_behind() -> None:
-    with served(Options(port=0, viewers=4)) as watched, watched.running():
+    with served(web_viewers=4) as watched, watched.running():
 
         def visit() -> None:
             page = Page(watched)

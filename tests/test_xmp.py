@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_nima.watch.xmp import NAMESPACE, encode
+from edge_nima.watch.xmp import NAMESPACE, encode, hash_of, is_favourite, mark, with_rating
 
 MODEL = 'odd <model> & "name"@12345678'
 SHARES = tuple(np.arange(1, 11) / 55)
@@ -66,3 +66,29 @@ def test_exiftool_reads_stars_score_and_time(tmp_path: Path) -> None:
     assert told["XMP-edge_nima:Model"] == MODEL
     assert told["ExifIFD:DateTimeOriginal"].startswith("2025:11:2")
     assert "ExifTool:Warning" not in told
+
+
+def test_stars_and_label_are_written_into_a_file_as_it_is(tmp_path: Path) -> None:
+    content = encode(
+        RGB, mean=5.0, std=1.0, distribution=SHARES, model=MODEL, taken_at=AT, camera="garden", hash=2**64 - 2
+    )
+    rated = with_rating(content, 3)
+    assert (len(rated), with_rating(rated, 0)) == (len(content), content)
+    path = tmp_path / "x.jpg"
+    path.write_bytes(rated)
+    for favourite in (False, True, True, False):
+        mark(path, favourite)
+        assert is_favourite(path) == favourite
+        assert hash_of(path) == 2**64 - 2
+        with Image.open(path) as image:
+            image.load()
+            text = image.info["xmp"].decode()
+        (description,) = ElementTree.fromstring(text[text.index("<x:xmpmeta") : text.rindex("<?xpacket")]).iter(
+            "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
+        )
+        xmp = {name.rpartition("}")[2]: value for name, value in description.attrib.items()}
+        assert (xmp["Rating"], xmp.get("Label")) == ("3", "Favourite" if favourite else None)
+    assert path.read_bytes() == rated
+    path.write_bytes(b"no photograph")
+    mark(path, True)
+    assert path.read_bytes() == b"no photograph"

@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from edge_nima.frames import Frame
 from edge_nima.records import ScoreRecord
+from edge_nima.sources import Frame
 from edge_nima.watch.events import Listener, Scored, Shot, Status
-from edge_nima.watch.watcher import Watcher
+from edge_nima.watch.loop import Watcher
 
 
 class FakeScoring:
@@ -37,6 +37,7 @@ class Memory(Listener):
         self.scores: list[Scored] = []
         self.shots: list[Shot] = []
         self.statuses: list[Status] = []
+        self.closed = 0
 
     def scored(self, scored: Scored, frame: Frame) -> None:
         self.scores.append(scored)
@@ -47,6 +48,9 @@ class Memory(Listener):
     def changed(self, status: Status) -> None:
         self.statuses.append(status)
 
+    def close(self) -> None:
+        self.closed += 1
+
     @property
     def states(self) -> list[str]:
         """Each change of state, once."""
@@ -56,15 +60,23 @@ class Memory(Listener):
 
 @contextlib.contextmanager
 def running(watcher: Watcher) -> Iterator[Watcher]:
-    """Run it in a thread until the block ends."""
-    thread = threading.Thread(target=watcher.run)
+    """Run it until the block ends, seeing to it as a service does."""
+    over = threading.Event()
+
+    def see_to() -> None:
+        while not over.wait(0.05):
+            watcher.look()
+
+    thread = threading.Thread(target=see_to)
+    watcher.start()
     thread.start()
     try:
         yield watcher
     finally:
-        watcher.stop()
-        thread.join(60)
-        assert not thread.is_alive()
+        over.set()
+        thread.join()
+        watcher.close(60)
+        assert watcher.ended
 
 
 def until(condition: Callable[[], bool], seconds: float = 60.0, what: str = "it did not come to that") -> None:

@@ -33,7 +33,14 @@ from edge_nima.errors import EdgeNimaError, reason
 
 
 class _Group(typer.core.TyperGroup):
-    """Says that it was interrupted, where a sub-command has not caught that itself; typer leaves without a word."""
+    """Says that it was interrupted, where a sub-command has not caught that itself; typer leaves without a word.
+
+    `watch` is made when it is called.
+    """
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, watch.command() if name == "watch" else command, rest
 
     def invoke(self, ctx: Any) -> Any:
         try:

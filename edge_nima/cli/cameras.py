@@ -13,8 +13,7 @@ from edge_nima.cli.options import say
 from edge_nima.cli.show import plain
 
 if TYPE_CHECKING:
-    from edge_nima.frames.listing import Camera
-    from edge_nima.frames.v4l2 import Mode
+    from edge_nima.sources.v4l2 import Camera, Mode
 
 
 class Format(StrEnum):
@@ -31,33 +30,28 @@ def cameras(
 
     Exit code: 0, also when there are none.
     """
-    from edge_nima.frames.listing import PI_STEP, picamera_cameras, v4l2_cameras
+    from rich import box
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    from edge_nima.sources.picamera import picamera_cameras
+    from edge_nima.sources.v4l2 import PI_STEP, v4l2_cameras
 
     pi, why_no_pi = picamera_cameras()
     found = [*pi, *v4l2_cameras()]
     if form is Format.json:
         typer.echo(json.dumps([asdict(camera) for camera in found], indent=2))
-    elif whole := [camera for camera in found if camera.problem != PI_STEP]:  # a Pi has twenty of those
-        _print_table(whole)
-    else:
+        return
+    whole = [camera for camera in found if camera.problem != PI_STEP]  # a Pi has twenty of those
+    if not whole:
         why = f" ({why_no_pi})" if why_no_pi else ""
         say(f"no camera found: is it plugged in, does lsusb or rpicam-hello --list-cameras show it?{why}")
-
-
-def _print_table(found: list[Camera]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("source", "name", "driver", "usable", "sizes"):
-        table.add_column(heading, overflow="fold")
-    for camera in found:
-        table.add_row(
-            camera.source, Text(plain(camera.name)), Text(plain(camera.driver)), Text(plain(usable(camera))),
-            sizes(camera),
-        )  # fmt: skip
+        return
+    table = Table("source", "name", "driver", "usable", Column("sizes", overflow="fold"), box=box.SIMPLE_HEAD)
+    for camera in whole:
+        texts = (camera.source, camera.name, camera.driver, usable(camera), sizes(camera))
+        table.add_row(*(Text(plain(text)) for text in texts))
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
@@ -66,19 +60,15 @@ def _print_table(found: list[Camera]) -> None:
 
 def usable(camera: Camera) -> str:
     """Whether it can be watched, in a few words."""
-    if camera.problem is not None and not camera.readable:
-        return f"no permission: {camera.problem}"
     if camera.problem is not None:
-        return camera.problem
+        return camera.problem if camera.readable else f"no permission: {camera.problem}"
     return "no: gives no pictures" if camera.captures is False else "yes"
 
 
 def sizes(camera: Camera) -> str:
     """The largest size of each format: "YUYV 640x480 at 30, MJPG 1920x1080 at 30"."""
     largest: dict[str, Mode] = {}
-    for mode in camera.modes:
-        held = largest.get(mode.fourcc)
-        if held is None or mode.width * mode.height > held.width * held.height:
-            largest[mode.fourcc] = mode
+    for mode in sorted(camera.modes, key=lambda mode: mode.width * mode.height):
+        largest[mode.fourcc] = mode
     told = [f"{m.fourcc} {m.width}x{m.height}" + (f" at {m.fps:g}" if m.fps else "") for m in largest.values()]
     return ", ".join(told)

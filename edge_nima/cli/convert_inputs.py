@@ -59,7 +59,7 @@ def read_material(source: Checkpoint, recipes: Sequence[Recipe], draws: Draws) -
         CalibrationError: too few different photographs.
         RequestError: a path does not exist.
     """
-    from edge_nima.frames.files import draw_photographs, find_photographs
+    from edge_nima.photographs import draw_photographs, find_photographs
     from edge_nima_convert import photographs
     from edge_nima_convert.calibration import calibration_document, load_draw
     from edge_nima_convert.conversion import Material, needs_training
@@ -91,7 +91,7 @@ def read_material(source: Checkpoint, recipes: Sequence[Recipe], draws: Draws) -
 def _draw(source: Checkpoint, draws: Draws) -> Draw:
     """Calibration photographs from rating bins: by people's labels, or by what the float model predicts."""
     from edge_nima.ava import read_labels
-    from edge_nima.frames.files import draw_photographs, find_photographs
+    from edge_nima.photographs import draw_photographs, find_photographs
     from edge_nima_convert import photographs
     from edge_nima_convert.draws import choose_calibration
 
@@ -110,7 +110,7 @@ def _draw(source: Checkpoint, draws: Draws) -> Draw:
 
 def read_pictures(probes: Sequence[str]) -> list[Picture]:
     """Golden probes to be: of these photographs, or the bundled model's."""
-    from edge_nima.frames.files import find_photographs
+    from edge_nima.photographs import find_photographs
     from edge_nima.scorer import load_model
     from edge_nima_convert.probes import pictures_from_card, pictures_from_photographs
 
@@ -149,7 +149,7 @@ def _evaluated(source: Checkpoint, draws: Draws, used: frozenset[str]) -> Judgin
     import numpy as np
 
     from edge_nima.ava import read_labels
-    from edge_nima.frames.files import draw_photographs, find_photographs
+    from edge_nima.photographs import draw_photographs, find_photographs
     from edge_nima.records import FileStamp
     from edge_nima_convert.conversion import Yardstick, ask_float
     from edge_nima_convert.reference import reference_records

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_nima.cli.cameras import Format
 from edge_nima.cli.options import CardOption, ModelOption
 from edge_nima.cli.show import plain
 
 if TYPE_CHECKING:
-    from edge_nima.doctor.findings import Report
-
-PROBLEMS = 1
-
-
-class Format(StrEnum):
-    """What comes out."""
-
-    table = "table"
-    json = "json"
+    from edge_nima.doctor.checks import Report
 
 
 def doctor(
@@ -35,28 +25,17 @@ def doctor(
     What could crash is tried in processes of its own. Exit code: 0 nothing is in the way (warnings allowed),
     1 a problem, 2 usage.
     """
-    from edge_nima.doctor.examination import examine
-
-    if form is Format.json:
-        report = examine(model=model, card=card)
-        typer.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
-    else:
-        report = _watched(model, card)
-        print_report(report)
-    raise typer.Exit(PROBLEMS if report.problems else 0)
-
-
-def _watched(model: str | None, card: str | None) -> Report:
-    """Examine, saying on a terminal what is being looked at."""
     from rich.console import Console
 
-    from edge_nima.doctor.examination import examine
+    from edge_nima.doctor.checks import examine
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        return examine(model=model, card=card)
-    with console.status("looking at the machine") as status:
-        return examine(model=model, card=card, progress=lambda doing: status.update(f"looking at {doing}"))
+    with Console(stderr=True).status("examining the machine"):  # silent where stderr is no terminal
+        report = examine(model=model, card=card)
+    if form is Format.json:
+        typer.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        print_report(report)
+    raise typer.Exit(1 if report.problems else 0)
 
 
 def print_report(report: Report) -> None:
@@ -65,10 +44,7 @@ def print_report(report: Report) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from edge_nima.doctor.findings import Level
-
-    styles = {Level.ok: "green", Level.warning: "yellow", Level.problem: "bold red"}
-    marks = {Level.ok: "ok", Level.warning: "warning", Level.problem: "PROBLEM"}
+    looks = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("PROBLEM", "bold red")}
     table = Table(show_header=False, box=None, pad_edge=False)
     for style in ("bold", None, None):
         table.add_column(style=style, no_wrap=True)
@@ -76,13 +52,13 @@ def print_report(report: Report) -> None:
     section = ""
     for finding in report.findings:
         text = Text(plain(finding.text))
-        if finding.fix and finding.level is not Level.ok:
+        if finding.fix and finding.level != "ok":
             text.append("\n-> " + plain(finding.fix), "bold")
         heading, section = finding.section if finding.section != section else "", finding.section
-        table.add_row(heading, Text(marks[finding.level], styles[finding.level]), finding.name, text)
+        table.add_row(heading, Text(*looks[finding.level]), finding.name, text)
     console = Console()
     if not console.is_terminal:
-        console = Console(file=sys.stdout, width=140)
+        console = Console(width=140)
     console.print(table)
     count = len(report.problems)
     said = f"{count} problem{'s'[: count != 1]}; first" if count else "no problem; next"

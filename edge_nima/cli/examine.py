@@ -63,7 +63,7 @@ def examine(
     from edge_nima.cli.sinks import put_out
     from edge_nima.examine import COUNT
     from edge_nima.examine import examine as examine_photographs
-    from edge_nima.frames.files import find_photographs
+    from edge_nima.photographs import find_photographs
     from edge_nima.pixels import MAX_MEGAPIXELS
     from edge_nima.scorer import open_scorer
 

@@ -57,8 +57,8 @@ def phone(
     from edge_nima.phone.server import need_packages
 
     need_packages()
+    from edge_nima.outputs.web.listening import listen
     from edge_nima.phone.page import load_page
-    from edge_nima.web.listening import listen
 
     page = load_page()
     bind = bind or ("127.0.0.1" if http else "0.0.0.0")

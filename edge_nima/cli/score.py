@@ -63,7 +63,7 @@ def score(
     Exit code: 0 all scored, 3 some not (their records say why), 2 usage, 1 output failed, 130 interrupted.
     """
     from edge_nima.cli.sinks import open_sink
-    from edge_nima.frames.files import find_photographs
+    from edge_nima.photographs import find_photographs
     from edge_nima.pixels import MAX_MEGAPIXELS
     from edge_nima.scorer import open_scorer
 

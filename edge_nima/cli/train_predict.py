@@ -128,7 +128,7 @@ def _photographs(
     if manifest is None and (images or split):
         raise RequestError("--images and --split are of a manifest: give --manifest FILE too")
     if manifest is None:
-        from edge_nima.frames.files import find_photographs
+        from edge_nima.photographs import find_photographs
 
         return find_photographs(paths or ())
     from edge_nima_train.manifest import read_manifest

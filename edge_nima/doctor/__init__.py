@@ -1,1 +1,5 @@
-"""Whether this machine can score and watch: each thing looked at is a line, and what crashes is a line as well."""
+"""Whether this machine can score and watch: `checks.examine` looks at everything.
+
+What may crash (an import, an inference) runs in a process of its own, so that an illegal instruction or a hang becomes
+a finding.
+"""

@@ -1,22 +1,76 @@
-"""What runs in doctor's child processes: python -m edge_nima.doctor.probe QUESTION '{"argument": "value"}'."""
+"""Questions that may crash, each in a process of its own; `ProbeProcess` asks, the functions in `QUESTIONS` answer.
+
+python -m edge_nima.doctor.probe QUESTION '{"name": "value"}'
+"""
 
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
-from pathlib import Path
-from statistics import median
-from time import perf_counter
 from typing import Any
 
-from edge_nima.doctor.children import MARK
-from edge_nima.errors import PackageMissing, reason
+from edge_nima.errors import PackageMissing, printable, reason
 
-ENOUGH_S = 0.5
-"""Time enough for one number of threads, seconds."""
+MARK = "edge-nima-doctor:"  # begins each line of an answer: libraries print to stdout as well
+_SIGNALS = {
+    "SIGILL": "an illegal instruction (SIGILL): it was built for a newer processor than this one",
+    "SIGKILL": "a kill (SIGKILL): most often the memory was not enough",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a probe found, or how it failed."""
+
+    result: dict[str, Any] = field(default_factory=dict)
+    error: str = ""  # what went wrong, on one line; empty when nothing did
+    missing: bool = False  # a package is not installed
+
+
+@dataclass(frozen=True)
+class ProbeProcess:
+    """Runs each question in a process of its own."""
+
+    timeout_s: float = 60
+    """A probe that takes longer hangs; a Raspberry Pi Zero takes twenty seconds for the golden probes."""
+
+    def ask(self, question: str, **arguments: Any) -> Answer:
+        """Ask one question and wait for its answer; a probe that hangs is killed. Raises nothing."""
+        command = [sys.executable, "-m", "edge_nima.doctor.probe", question, json.dumps(arguments)]
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=self.timeout_s)
+        except subprocess.TimeoutExpired as error:
+            stage = _fields(error.stdout or b"")["stage"]
+            return Answer(error=f"{stage} does not come back: killed after {self.timeout_s:.0f} s")
+        except OSError as error:
+            return Answer(error=f"cannot start {printable(sys.executable)}: {error.strerror}")
+        fields = _fields(done.stdout)
+        if done.returncode < 0:
+            name = next(
+                (each.name for each in signal.Signals if each == -done.returncode), f"signal {-done.returncode}"
+            )
+            return Answer(error=f"{fields['stage']} dies of {_SIGNALS.get(name, name)}")
+        if "error" in fields:
+            return Answer(error=printable(fields["error"]), missing=fields["missing"])
+        if done.returncode or "result" not in fields:
+            lines = done.stderr.decode(errors="replace").strip().splitlines()
+            why = f": {printable(lines[-1])}" if lines else ""
+            return Answer(error=f"{fields['stage']} ends with exit code {done.returncode}{why}")
+        return Answer(fields["result"])
+
+
+def _fields(output: bytes) -> dict[str, Any]:
+    fields: dict[str, Any] = {"stage": "start"}
+    for line in output.decode(errors="replace").splitlines():
+        if line.startswith(MARK):
+            with suppress(ValueError):  # cut off when the process died
+                fields.update(json.loads(line.removeprefix(MARK)))
+    return fields
 
 
 def main(arguments: list[str]) -> None:
@@ -24,111 +78,73 @@ def main(arguments: list[str]) -> None:
     question, given = arguments
     try:
         _say(result=QUESTIONS[question](**json.loads(given)))
-    except Exception as error:  # whatever it is, doctor's line says it
+    except Exception as error:  # any failure of a library is a finding
         missing = isinstance(error, ModuleNotFoundError | PackageMissing)
-        _say(error=f"{type(error).__name__}: {reason(error)}" if not missing else reason(error), missing=missing)
+        _say(error=reason(error) if missing else f"{type(error).__name__}: {reason(error)}", missing=missing)
 
 
-def _say(**words: Any) -> None:
-    print(MARK + json.dumps(words), flush=True)
+def _say(**fields: Any) -> None:
+    print(MARK + json.dumps(fields), flush=True)
+
+
+def _imported(module: str) -> Any:
+    _say(stage=f"import {module}")
+    return import_module(module)
 
 
 def package(module: str) -> dict[str, Any]:
-    """Import a package: its version and folder."""
-    _say(stage=f"import {module}")
-    found = import_module(module)
-    return {"version": str(getattr(found, "__version__", "")), "where": str(Path(found.__file__ or "").parent)}
+    """Import a package: its version."""
+    return {"version": str(getattr(_imported(module), "__version__", ""))}
 
 
 def cameras() -> dict[str, Any]:
     """Import picamera2 and ask libcamera for cameras."""
-    _say(stage="import libcamera")
-    import_module("libcamera")
-    _say(stage="import picamera2")
-    picamera2 = import_module("picamera2")
+    _imported("libcamera")
+    found = _imported("picamera2")
     _say(stage="listing cameras with libcamera")
-    found = picamera2.Picamera2.global_camera_info()
-    return {"cameras": [str(camera.get("Model", "camera")) for camera in found]}
+    return {"cameras": [str(camera.get("Model", "camera")) for camera in found.Picamera2.global_camera_info()]}
 
 
 def webcams(root: str) -> dict[str, Any]:
-    """Ask the kernel for its video nodes."""
+    """Ask the kernel for its V4L2 cameras: webcams, and whether there is one on the ribbon."""
     _say(stage="listing video devices")
-    from edge_nima.frames.listing import v4l2_cameras
+    from edge_nima.sources.v4l2 import PI_DRIVERS, v4l2_cameras
 
-    return {"nodes": [{**asdict(camera), "modes": None} for camera in v4l2_cameras(root)]}
+    found = [{**asdict(camera), "modes": None} for camera in v4l2_cameras(root)]
+    usb = [camera for camera in found if camera["captures"] is not False and camera["driver"] not in PI_DRIVERS]
+    return {"webcams": usb, "ribbon": any(camera["driver"] in ("unicam", "rp1-cfe") for camera in found)}
 
 
 def runtime() -> dict[str, Any]:
     """Import the TFLite runtime."""
-    _say(stage="import of edge_nima")
+    _say(stage="import of the TFLite runtime")
     from edge_nima.interpreter import runtime_name
 
-    _say(stage="import of the TFLite runtime")
     return {"name": runtime_name()}
 
 
 def model(path: str | None, card: str | None) -> dict[str, Any]:
-    """Open a model and run its golden probes."""
+    """Open a model, run its golden probes, and time an inference, milliseconds, with 1, 2, ... threads."""
     from edge_nima.check import check_model
     from edge_nima.gate import warning
-    from edge_nima.interpreter import open_runtime
     from edge_nima.scorer import load_model
+    from edge_nima.watch.worker import inference_times
 
-    _say(stage="reading the model")
-    file = load_model(path, card)
     _say(stage="opening the model")
-    opened = open_runtime(file.content, 1)
-    # Not documented, and the same from TensorFlow 2.5 to LiteRT 2.3; where it is gone the answer is "not known".
-    operations: list[dict[str, Any]] = getattr(opened, "_get_ops_details", list)()
-    names = [str(operation["op_name"]) for operation in operations]
-    del opened
-    probes = []
-    if file.card.probes:
-        _say(stage="running the golden probes")
-        probes = [
-            {"name": r.name, "problem": r.problem, "gap": r.own_gap, "reference_gap": r.reference_gap}
-            for r in check_model(file)
-        ]
+    file = load_model(path, card)
+    _say(stage="running the golden probes")
+    results = check_model(file) if file.card.probes else []
+    _say(stage="an inference with several threads")
+    times = inference_times(file.content, file.card.preprocessing)
     return {
         "label": file.label,
         "gate": warning(file.card.gate),
-        "delegated": any("DELEGATE" in name.upper() for name in names) if names else None,
-        "probes": probes,
+        "probes": [{"name": result.name, "problem": result.problem, "gap": result.own_gap} for result in results],
+        "ms": {threads: seconds * 1e3 for threads, seconds in times.items()},  # JSON makes them text
     }
 
 
-def speed(path: str | None, card: str | None) -> dict[str, Any]:
-    """Milliseconds of one inference with 1 to 4 threads, as many as there are cores."""
-    from edge_nima.interpreter import Interpreter
-    from edge_nima.scorer import default_threads, load_model
-
-    file = load_model(path, card)
-    times: dict[str, float] = {}
-    for threads in range(1, default_threads() + 1):
-        _say(stage=f"an inference with {threads} thread{'s' if threads > 1 else ''}")
-        interpreter = Interpreter(file.content, file.card.preprocessing, threads)
-        interpreter.run()
-        took: list[float] = []
-        while sum(took) < ENOUGH_S:
-            started = perf_counter()
-            interpreter.run()
-            took.append(perf_counter() - started)
-        times[str(threads)] = round(median(took) * 1e3, 3)
-    return {"ms": times}
-
-
-def health(root: str) -> dict[str, Any]:
-    """Temperature, throttling and voltage."""
-    from edge_nima.watch.health import Board
-
-    return asdict(Board(None, root=Path(root)).read())
-
-
-QUESTIONS: dict[str, Callable[..., dict[str, Any]]] = {
-    "package": package, "runtime": runtime, "model": model, "speed": speed,
-    "webcams": webcams, "cameras": cameras, "health": health,
-}  # fmt: skip
+QUESTIONS = {question.__name__: question for question in (package, runtime, model, webcams, cameras)}
 
 if __name__ == "__main__":
     main(sys.argv[1:])

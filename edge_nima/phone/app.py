@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
+from edge_nima.outputs.web.listening import text_response
 from edge_nima.phone.page import Asset, Page
-from edge_nima.web.answers import answer, told
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -54,10 +54,10 @@ class PhoneApp:
     def _reply(self, scope: Scope) -> Response:
         if scope["method"] not in {"GET", "HEAD"}:
             # What the request brings is not read: the connection ends with the answer.
-            return told(405, "possible: GET, HEAD", {"Allow": "GET, HEAD", "Connection": "close"})
+            return text_response(405, "possible: GET, HEAD", {"Allow": "GET, HEAD", "Connection": "close"})
         asset = self._page.get(scope["path"].removeprefix("/") or "index.html")
         if asset is None:
-            return told(404, "no such file")
+            return text_response(404, "no such file")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self._notice(scope, headers.get("user-agent", ""))
         return _sent(asset, scope["method"], headers)
@@ -70,7 +70,7 @@ class PhoneApp:
 
 
 def _sent(asset: Asset, method: str, asked: dict[str, str]) -> Response:
-    from starlette.responses import StreamingResponse
+    from starlette.responses import Response, StreamingResponse
 
     packed = asset.brotli if _takes_brotli(asked.get("accept-encoding", "")) else None
     tag = f'"{asset.tag}{"" if packed is None else "-br"}"'
@@ -81,13 +81,13 @@ def _sent(asset: Asset, method: str, asked: dict[str, str]) -> Response:
     if asset.brotli is not None:
         headers["Vary"] = "Accept-Encoding"
     if _matches(asked.get("if-none-match", ""), tag):
-        return answer(304, kind=asset.kind, headers=headers)
+        return Response(None, 304, headers, asset.kind)
     content = asset.content if packed is None else packed
     headers["Content-Length"] = str(len(content))
     if packed is not None:
         headers["Content-Encoding"] = "br"
     if method == "HEAD":
-        return answer(200, kind=asset.kind, headers=headers)
+        return Response(None, 200, headers, asset.kind)
     return StreamingResponse(_pieces(content), 200, headers, asset.kind)
 
 

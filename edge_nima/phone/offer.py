@@ -9,9 +9,9 @@ from typing import Any
 from edge_nima.card import read_card
 from edge_nima.check import ProbeResult, check_model
 from edge_nima.errors import CardError, RequestError, printable, reason
-from edge_nima.frames.addresses import slug
 from edge_nima.phone.page import INDEX, Asset, Page, kind_of
 from edge_nima.scorer import ModelFile, load_model
+from edge_nima.sources import slug
 
 
 def load_checked(model: str) -> tuple[ModelFile, list[ProbeResult]]:

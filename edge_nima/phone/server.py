@@ -8,15 +8,12 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from edge_nima.errors import PackageMissing
+from edge_nima.outputs.web.listening import serve, server_config
 from edge_nima.phone.app import PhoneApp
 from edge_nima.phone.certificate import Identity
 from edge_nima.phone.page import Page
-from edge_nima.web.connections import Sweeper
-from edge_nima.web.listening import server_config
 
 _CONNECTIONS = 64  # a browser opens six: ten phones at once
-_LOOK_EVERY_S = 0.1
-_GRACE_S = 0.25
 _PACKAGES = ("starlette", "uvicorn", "cryptography", "segno")
 
 
@@ -45,7 +42,7 @@ class PhoneServer:
 
         Args:
             page: the files, by path.
-            listening: as `edge_nima.web.listening.listen` gives it; `serve` closes it.
+            listening: as `edge_nima.outputs.web.listening.listen` gives it; `serve` closes it.
             identity: for HTTPS; None serves plain HTTP.
             on_phone: told the address and the user agent of whoever asks for the first time.
 
@@ -60,25 +57,8 @@ class PhoneServer:
 
     def serve(self) -> None:
         """Serve until `stop`, SIGINT or SIGTERM; in the main thread the signal then takes its usual way too."""
-        asyncio.run(self._serve())
+        asyncio.run(serve(self._server, self._listening))
 
     def stop(self) -> None:
         """Let `serve` end, within a second or so. From any thread."""
         self._server.should_exit = True
-
-    async def _serve(self) -> None:
-        sweeper = Sweeper(self._server.server_state.connections)
-        beside = [asyncio.create_task(sweeper.run()), asyncio.create_task(self._let_go(sweeper))]
-        try:
-            await self._server.serve(sockets=[self._listening])
-        finally:
-            for task in beside:
-                task.cancel()
-            self._listening.close()
-
-    async def _let_go(self, sweeper: Sweeper) -> None:
-        """At the end, cut short what is still being sent: uvicorn would wait, then complain of it on stderr."""
-        while not self._server.should_exit:
-            await asyncio.sleep(_LOOK_EVERY_S)
-        await asyncio.sleep(_GRACE_S)
-        sweeper.abort_all()

@@ -61,7 +61,7 @@ def _beneath(folder: Path, name: str) -> Path | None:
 
 
 def _by_id(names: Sequence[str], folder: Path) -> dict[str, Path]:
-    from edge_nima.frames.files import find_photographs
+    from edge_nima.photographs import find_photographs
 
     try:
         there = find_photographs([folder])

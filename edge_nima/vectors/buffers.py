@@ -11,8 +11,8 @@ from PIL import Image
 
 from edge_nima.camera_buffers import MATRICES, CameraBuffer, Plane
 from edge_nima.card import Card
-from edge_nima.frames.turned import TURNS, turn
 from edge_nima.pixels import Pixels
+from edge_nima.sources.rotated import TURNS, turn
 from edge_nima.vectors.pictures import photographs
 
 _GARBAGE = 0xA5

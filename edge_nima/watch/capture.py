@@ -1,68 +1,130 @@
-"""The capture thread: reads a source into a slot, and opens it again, for ever, when it is lost."""
+"""Capture: a thread that reads a source into a slot, and opens it again, for ever, when it is lost."""
 
 from __future__ import annotations
 
 import logging
 import random
+import re
 import threading
 from collections.abc import Callable
 from time import monotonic
 
 from edge_nima.errors import EdgeNimaError, PictureError, SourceError, reason
-from edge_nima.frames import Frame, NothingYet, Source
-from edge_nima.watch.slot import Slot
+from edge_nima.sources import Frame, NothingYet, Source
 
 log = logging.getLogger("edge_nima.watch")
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
-GRACE_S = 2.0
-"""Beyond the time after which a source is lost, a read may still return by itself; then its thread is given up."""
-MOST_GIVEN_UP = 4
-"""Threads stuck in a driver at once. With more of them the process had better be started anew."""
+GRACE_S = 2.0  # for a read to return by itself, before its thread is abandoned
+MOST_ABANDONED = 4  # threads stuck in a driver at once; with more, only a new process helps
+REPEAT_S = 60.0  # between two log lines about the same fault
 
 
 def backoff(failures: int, chance: Callable[[], float] = random.random) -> float:
-    """Seconds to wait before try number `failures` + 1: doubling, at most half a minute, the last half by chance.
-
-    By chance ("equal jitter"), so that a house full of cameras does not come back to its recorder in one instant.
-    """
+    """Seconds to wait before try `failures` + 1: doubled each time, the last half random, so that cameras spread."""
     full = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(failures - 1, 16))
     return full / 2 + full / 2 * chance()
 
 
+class FaultLog:
+    """Logs a fault when it is new, then at most once a minute with how often it came. Numbers do not make it new."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def log(self, level: int, text: str) -> None:
+        """Log `text`, or count it."""
+        kind, now = re.sub(r"\d+", "0", text), self._clock()
+        since, count = self._seen.get(kind, (float("-inf"), 0))
+        if now - since < REPEAT_S:
+            self._seen[kind] = since, count + 1
+            return
+        if len(self._seen) > 100:
+            self._seen.clear()
+        self._seen[kind] = now, 0
+        log.log(level, "%s%s", text, f" ({count} more since)" if count else "")
+
+
+class Slot:
+    """The one place between capture and scoring: the newest frame and nothing else, so that no age grows."""
+
+    def __init__(self) -> None:
+        self._frame: Frame | None = None
+        self._change = threading.Condition()
+        self._closed = False
+        self.put_count = 0
+        self.dropped = 0
+
+    def put(self, frame: Frame) -> None:
+        """Leave a frame, in place of one that nobody took."""
+        with self._change:
+            old = self._swap(frame)
+            self.put_count += 1
+            self.dropped += old is not None
+        if old is not None:
+            old.close()
+
+    def put_in_step(self, frame: Frame, timeout: float) -> bool:
+        """Leave a frame once the one before it is taken: nothing is dropped. False when that takes longer, seconds."""
+        until = monotonic() + timeout
+        with self._change:
+            while self._frame is not None or self._closed:
+                if self._closed or not self._change.wait(max(0.0, until - monotonic())):
+                    return False
+            self._swap(frame)
+            self.put_count += 1
+        return True
+
+    def take(self, timeout: float, not_before: float = 0.0) -> Frame | None:
+        """Wait `timeout` seconds for a frame; none is taken before the monotonic time `not_before`, the newest then."""
+        until = monotonic() + timeout
+        with self._change:
+            while True:
+                now = monotonic()
+                if self._frame is not None and now >= not_before:
+                    return self._swap(None)
+                if now >= until or self._closed:
+                    return None
+                wake = until if self._frame is None else min(until, not_before)
+                self._change.wait(max(0.0, wake - now))
+
+    @property
+    def empty(self) -> bool:
+        """Whether no frame waits."""
+        return self._frame is None
+
+    def close(self) -> None:
+        """Let everybody go who waits here, and give back what it holds."""
+        with self._change:
+            self._closed = True
+            frame = self._swap(None)
+        if frame is not None:
+            frame.close()
+
+    def _swap(self, frame: Frame | None) -> Frame | None:
+        old, self._frame = self._frame, frame
+        self._change.notify_all()
+        return old
+
+
 class Capture:
-    """Keeps one source delivering. `look` is called now and then by the loop; it notices what the thread cannot."""
+    """Keeps one source delivering. `look` is called every second or so from outside: it revives the thread."""
 
     def __init__(
         self, make: Callable[[], Source], slot: Slot, lost_after_s: float, source: Source | None = None
     ) -> None:
-        """Prepare.
-
-        Args:
-            make: gives the source, not yet opened; called again after a thread was given up.
-            slot: where frames go.
-            lost_after_s: without a frame for so long a live source is lost, seconds.
-            source: the first one, open already.
-        """
-        self._make = make
-        self._slot = slot
-        self._lost_after_s = lost_after_s
-        self._opened = source
+        """Prepare; `make` gives the source, not yet opened, also again; `source` is the first one, open already."""
+        self._make, self._slot, self._lost_after_s, self._opened = make, slot, lost_after_s, source
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._given_up: list[threading.Thread] = []
+        self._abandoned: list[threading.Thread] = []
         self._alive_at = self._frame_at = monotonic()
-        self.problem: str | None = None
-        """Why there are no frames now; None while there are."""
-        self.ended = False
-        """The source has come to its end, and every frame is in the slot."""
-        self.delivered = 0
-        """Good frames."""
-        self.damaged = 0
-        self.reconnects = 0
-        self.abandoned = 0
-        """Reads that never came back."""
+        self._faults = FaultLog()
+        self.problem: str | None = None  # why there are no frames now
+        self.ended = False  # the source has come to its end, and every frame is in the slot
+        self.delivered = self.damaged = self.reconnects = 0
 
     def start(self) -> None:
         """Begin to read."""
@@ -75,20 +137,26 @@ class Capture:
         self._thread.start()
 
     def look(self) -> None:
-        """Notice silence, and give up a thread that hangs in its source. Called at least once a second."""
-        if self.ended or self._thread is None:
+        """Notice silence; abandon a thread that hangs in its source, and replace one that has died."""
+        if self.ended or self._thread is None or self._stop.is_set():
             return
         now = monotonic()
         if now - self._frame_at > self._lost_after_s and self.problem is None:
             self.problem = f"no frame for {now - self._frame_at:.0f} s"
-        if now - self._alive_at > self._lost_after_s + GRACE_S and self._thread.is_alive():
-            self._give_up()
+        if not self._thread.is_alive():
+            log.error("the capture thread has ended; it is started again")
+            self.start()
+        elif now - self._alive_at > self._lost_after_s + GRACE_S:
+            log.warning("a read of the source hangs; it is opened anew")
+            self._stop.set()
+            self._abandoned.append(self._thread)
+            self.start()
 
     @property
     def hopeless(self) -> bool:
-        """So many reads hang in the driver that only a new process helps."""
-        self._given_up = [thread for thread in self._given_up if thread.is_alive()]
-        return len(self._given_up) > MOST_GIVEN_UP
+        """Whether so many reads hang in the driver that only a new process helps."""
+        self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
+        return len(self._abandoned) > MOST_ABANDONED
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Stop reading and let go of the source; a read that hangs is left behind."""
@@ -100,22 +168,14 @@ class Capture:
             self._opened.close()
             self._opened = None
 
-    def _give_up(self) -> None:
-        assert self._thread is not None
-        log.warning("a read of the source hangs; it is opened anew")
-        self._stop.set()
-        self._given_up.append(self._thread)
-        self.abandoned += 1
-        self.start()
-
     def _run(self, stop: threading.Event, source: Source | None) -> None:
         failures = 0
         opened = source is not None
-        if source is None:
-            source = self._make()
         while not stop.is_set():
             delivered = self.delivered
             try:
+                if source is None:
+                    source = self._make()
                 if not opened:
                     source.open()
                     opened = True
@@ -124,28 +184,35 @@ class Capture:
             except EdgeNimaError as error:
                 problem = reason(error)
             except Exception as error:  # a driver's own; whatever it is, it must not end a camera
-                log.exception("reading the source failed")
                 problem = f"{error.__class__.__name__}: {reason(error)}"
+                log.debug("reading the source failed", exc_info=True)
             if stop.is_set():
                 break
-            source.close()
+            self._release(source)
             opened = False
             failures = 1 if self.delivered > delivered else failures + 1
-            self._fail(problem, failures, stop)
-        source.close()
+            self._wait(problem, failures, stop)
+        self._release(source)
 
-    def _fail(self, problem: str, failures: int, stop: threading.Event) -> None:
-        """Say so and wait; while it waits on purpose the thread is not stuck."""
+    def _release(self, source: Source | None) -> None:
+        try:
+            if source is not None:
+                source.close()
+        except Exception as error:  # as above
+            self._faults.log(logging.WARNING, f"the source does not close: {reason(error)}")
+
+    def _wait(self, problem: str, failures: int, stop: threading.Event) -> None:
         self.problem = problem
         wait = backoff(failures)
-        log.info("the source is tried again in %.1f s: %s", wait, problem)
+        self._faults.log(logging.INFO, f"the source is tried again in {wait:.1f} s: {problem}")
         until = monotonic() + wait
         while (left := until - monotonic()) > 0 and not stop.wait(min(0.5, left)):
             self._alive_at = monotonic()
-        self._alive_at = monotonic()
+        self._alive(stop)
 
     def _read_on(self, source: Source, stop: threading.Event) -> None:
-        self._alive_at = self._frame_at = monotonic()
+        if not stop.is_set():
+            self._alive_at = self._frame_at = monotonic()
         while not stop.is_set():
             try:
                 frame = source.read()
@@ -154,9 +221,9 @@ class Capture:
                 continue
             except PictureError as error:
                 self.damaged += 1
-                log.info("a damaged frame: %s", error)
+                self._faults.log(logging.INFO, f"a damaged frame: {error}")
                 self._alive(stop)
-                if source.live and monotonic() - self._frame_at > self._lost_after_s:
+                if source.drops and monotonic() - self._frame_at > self._lost_after_s:
                     raise SourceError(f"only damaged frames for {self._lost_after_s:g} s: {reason(error)}") from error
                 continue
             if frame is None:
@@ -167,7 +234,7 @@ class Capture:
                 return
             self.delivered += 1
             self._alive(stop, frame=True)
-            if source.live:
+            if source.drops:
                 self._slot.put(frame)
             elif not self._put_in_step(frame, stop):
                 frame.close()
@@ -180,7 +247,7 @@ class Capture:
         return True
 
     def _alive(self, stop: threading.Event, frame: bool = False) -> None:
-        """This thread is not stuck, and perhaps there was a frame; a thread that was given up has no say."""
+        """This thread is not stuck, and perhaps there was a frame; a thread that was abandoned has no say."""
         if stop.is_set():
             return
         self._alive_at = monotonic()

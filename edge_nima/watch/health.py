@@ -1,156 +1,94 @@
-"""How the board is: temperature, throttling, voltage, disk, memory; and how much slower to go when it is too hot."""
+"""Sensors of the board: temperature, throttling, voltage, disk, memory; and the rate that a hot board can hold."""
 
 from __future__ import annotations
 
-import logging
-import os
+import mmap
 import shutil
-import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import time
 
 from edge_nima.watch.events import Health
 
-log = logging.getLogger("edge_nima.watch")
-
+# https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
 UNDERVOLTAGE_NOW = 1 << 0
 SLOWED_NOW = 1 << 1 | 1 << 2 | 1 << 3
 """Frequency capped, throttled, at the soft temperature limit. The same 16 bits higher: has been, since boot."""
-# https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
-
 _PROCESSOR_ZONES = ("cpu-thermal", "cpu_thermal", "soc-thermal", "soc_thermal", "x86_pkg_temp")
 """Types of thermal zones, the best first; then any that names a cpu."""
-_ASK_S = 1.0
-_PATIENCE = 3
-"""After so many failures vcgencmd is not asked again: without rights on /dev/vcio it never answers."""
 
 
-class Board:
-    """Reads a machine's health. What the machine does not say is None; a file that says nonsense counts as none.
-
-    Where the kernel does not tell of throttling, `vcgencmd` is asked, which takes a Raspberry Pi some 10 ms; everything
-    else takes less than 2 ms.
-    """
+class BoardSensors:
+    """Reads a machine's health in less than 2 ms; a value is None without a sensor, or where that gives nonsense."""
 
     def __init__(
-        self,
-        out: str | os.PathLike[str] | None = None,
-        *,
-        root: Path = Path("/"),
-        pids: Callable[[], Iterable[int]] = tuple,
+        self, out: Path | None = None, *, root: Path = Path("/"), pids: Callable[[], Iterable[int]] = tuple
     ) -> None:
-        """Look for what there is to read.
+        """Take the folder whose free disk is reported, where /sys and /proc are, and the children whose memory counts.
 
-        Args:
-            out: the folder of the shots, whose free disk is told; None to leave that out.
-            root: where /sys and /proc lie; another one in tests.
-            pids: asked at each reading for the child processes whose memory counts as ours.
+        `pids` is called at each reading.
         """
-        self._out, self._pids, self._proc = out, pids, root / "proc"
-        sys = root / "sys"
-        self._temperature = _thermal_zone(sys / "class/thermal")
-        self._flags = next(iter(sorted(sys.glob("devices/platform/soc*/soc*firmware/get_throttled"))), None)
-        self._alarm = _hwmon(sys / "class/hwmon", "rpi_volt", "in0_lcrit_alarm")
-        self._ask = None if self._flags else shutil.which("vcgencmd")
-        self._failures = 0
+        self._out, self._root, self._pids = out, root, pids
+        self._temperature = _thermal_zone(root / "sys/class/thermal")
+        self._flags = next(iter(sorted(root.glob("sys/devices/platform/soc*/soc*firmware/get_throttled"))), None)
+        alarms = sorted(root.glob("sys/class/hwmon/hwmon*/in0_lcrit_alarm"))
+        self._alarm = next((alarm for alarm in alarms if _text(alarm.parent / "name") == "rpi_volt"), None)
 
     def read(self) -> Health:
-        """The health now."""
-        flags = _number(self._flags, lambda text: int(text, 16)) if self._ask is None else self._asked()
-        alarm = _number(self._alarm, int)
-        low = [bool(flags & UNDERVOLTAGE_NOW)] if flags is not None else []
-        low += [bool(alarm)] if alarm is not None else []
+        """Read all sensors."""
+        flags = _number(self._flags, 16)
+        alarm = _number(self._alarm)
+        low = [bool(value) for value in (alarm, flags and flags & UNDERVOLTAGE_NOW) if value is not None]
+        millidegrees = _number(self._temperature)
+        if millidegrees is not None and not -50_000 < millidegrees < 126_000:  # not connected: 0 K, or 127 °C and more
+            millidegrees = None
+        try:
+            free_disk = None if self._out is None else shutil.disk_usage(self._out).free
+        except OSError:
+            free_disk = None
+        pages = [_number(self._root / f"proc/{pid}/statm", field=1) for pid in ("self", *self._pids())]
+        known = [count for count in pages if count is not None]  # a child that has just ended has none
         return Health(
             at=time(),
-            temperature_c=_celsius(_number(self._temperature, int)),
+            temperature_c=None if millidegrees is None else millidegrees / 1000,
             throttled=None if flags is None else bool(flags & SLOWED_NOW),
             undervoltage=any(low) if low else None,
             flags=flags,
-            free_disk=None if self._out is None else _free(self._out),
-            memory=self._memory(),
+            free_disk=free_disk,
+            memory=sum(known) * mmap.PAGESIZE if known else None,
         )
-
-    def _asked(self) -> int | None:
-        try:
-            answer = subprocess.run(
-                [self._ask or "", "get_throttled"], capture_output=True, text=True, timeout=_ASK_S, check=True
-            )
-            flags = int(answer.stdout.strip().removeprefix("throttled="), 16)
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            self._failures += 1
-            if self._failures >= _PATIENCE:
-                self._ask = None
-                log.warning("throttling is not known: vcgencmd fails (%s)", error)
-            return None
-        self._failures = 0
-        return flags
-
-    def _memory(self) -> int | None:
-        """A child that has just ended has none."""
-        pages = [_number(self._proc / str(pid) / "statm", _resident) for pid in ("self", *self._pids())]
-        known = [count for count in pages if count is not None]
-        return sum(known) * os.sysconf("SC_PAGE_SIZE") if known else None
 
 
 class RateGovernor:
-    """By how much to slow down, so that a hot board or a weak supply recovers: a factor 0.1..1 of the rate."""
+    """The factor, 0.1 to 1, by which the frame rate is reduced so that a hot board or a weak supply recovers."""
 
-    SLOWER = 0.7
-    """At each reading while it is throttled or its voltage is low: a third in half a minute, at a reading in ten s."""
-    FASTER = 1.2
-    """At each reading while it is not: back from the lowest in two minutes, slower than it went, so as not to swing."""
+    SLOWER = 0.7  # to a third within half a minute, at a reading every 10 s
+    FASTER = 1.2  # from the lowest to 1 in two minutes: slower than down, so that it does not oscillate
     LOWEST = 0.1
-    """It goes on watching."""
-
-    def __init__(self) -> None:
-        self.factor = 1.0
+    factor = 1.0
 
     def update(self, health: Health) -> float:
-        """Take a reading; the factor from now on. A board that does not say how it is counts as well."""
+        """Take a reading and return the new factor. A board without sensors counts as healthy."""
         change = self.SLOWER if health.throttled or health.undervoltage else self.FASTER
         self.factor = min(1.0, max(self.LOWEST, self.factor * change))
         return self.factor
 
 
 def _thermal_zone(folder: Path) -> Path | None:
-    zones = [(_text(zone / "type") or "", zone / "temp") for zone in sorted(folder.glob("thermal_zone*"))]
-    named = {kind.lower(): path for kind, path in reversed(zones)}
+    named = {_text(zone / "type").lower(): zone / "temp" for zone in sorted(folder.glob("thermal_zone*"), reverse=True)}
     ranked = [*_PROCESSOR_ZONES, *(kind for kind in sorted(named) if "cpu" in kind)]
     return next((named[kind] for kind in ranked if kind in named), None)
 
 
-def _hwmon(folder: Path, name: str, file: str) -> Path | None:
-    return next((hwmon / file for hwmon in sorted(folder.glob("hwmon*")) if _text(hwmon / "name") == name), None)
-
-
-def _text(path: Path) -> str | None:
+def _text(path: Path) -> str:
     try:
         return path.read_text("ascii").strip()
-    except (OSError, ValueError):  # gone, unreadable or not text: then the machine does not say
-        return None
+    except (OSError, ValueError):  # gone, unreadable or not text
+        return ""
 
 
-def _number(path: Path | None, parse: Callable[[str], int]) -> int | None:
-    text = None if path is None else _text(path)
+def _number(path: Path | None, base: int = 10, field: int = 0) -> int | None:
     try:
-        return None if text is None else parse(text)
+        return None if path is None else int(_text(path).split()[field], base)
     except (ValueError, IndexError):
         return None
-
-
-def _resident(statm: str) -> int:
-    return int(statm.split()[1])
-
-
-def _celsius(millidegrees: int | None) -> float | None:
-    """Sensors that are not connected say 0 K or 127 °C and worse."""
-    return millidegrees / 1000 if millidegrees is not None and -50_000 < millidegrees < 126_000 else None
-
-
-def _free(out: str | os.PathLike[str]) -> int | None:
-    try:
-        disk = os.statvfs(out)
-    except OSError:
-        return None
-    return disk.f_bavail * disk.f_frsize

@@ -1,4 +1,4 @@
-"""Candidates to kept photographs: the loop offers frames, a thread encodes and writes, the loop never waits."""
+"""Candidates to kept photographs: a camera offers frames, a thread encodes and writes, the camera never waits."""
 
 from __future__ import annotations
 
@@ -6,248 +6,293 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import monotonic, time
 
 import numpy as np
 
 from edge_nima.errors import OutputError, reason
-from edge_nima.frames import Frame
-from edge_nima.frames.buffers import BufferPool
 from edge_nima.pixels import Pixels
+from edge_nima.sources import BufferPool, Frame
 from edge_nima.watch.events import Listener, Scored
-from edge_nima.watch.likeness import perceptual_hash, sharpness
-from edge_nima.watch.ratings import Ratings
-from edge_nima.watch.shots import Gallery
-from edge_nima.watch.window import BestOfWindow, Burst, Candidate
-from edge_nima.watch.xmp import encode
+from edge_nima.watch.gallery import Gallery, label_in_names
+from edge_nima.watch.policy import TIE, Candidate, KeepPolicy, Ratings, Window, by_sharpness, choose
+from edge_nima.watch.similarity import hamming, perceptual_hash, sharpness
+from edge_nima.watch.xmp import encode, hash_of
 
 log = logging.getLogger("edge_nima.watch")
 
 RETRY_EVERY_S = 5.0
-WINDOWS_HELD = 4
-"""So many windows' worth of photographs wait for a disk with room; then the oldest are let go, counted."""
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What is kept."""
-
-    keep: int = 3
-    """The best so many of each window."""
-    every_s: float = 600.0
-    """The length of a window, seconds."""
-    spacing_s: float = 0.0
-    """The least time between two, seconds."""
-    min_score: float | None = None
-    """Only means of at least this."""
-    likeness: int = 6
-    """Hashes that differ by at most so many of 64 bits are of one motif; -1 for never."""
-    burst_s: float = 0.0
-    """Of each such stretch only the best frame is a candidate."""
-    quality: int = 92
-    """Of the JPEG."""
+WINDOWS_HELD = 4  # so many windows' photographs wait for a disk with room; then the oldest are let go, counted
 
 
 @dataclass(eq=False)
-class _Pending:
-    """A frame that may be kept: its pixels until they are encoded, then the file's bytes."""
+class _Shot(Candidate):
+    """What becomes of a frame: its pixels, then a file in folder/window or its bytes, then a photograph."""
 
-    scored: Scored
-    rating: int
-    rgb: Pixels | None
-    release: Callable[[], None]
-    """Gives the pixels' buffer back; the thread that encodes does it, which may be at work when this is dropped."""
-    jpeg: bytes | None = None
-    dropped: bool = False
-    """Something better took its place: not worth encoding."""
+    scored: Scored | None = None
+    rgb: Pixels | None = None  # a buffer of this one alone; whoever took it from the queue gives it back by `free`
+    release: Callable[[], None] | None = None
+    file: Path | bytes | None = None  # in folder/window; its bytes where the disk did not take it
+    rating: int = 1
+    superseded: list[_Shot] = field(default_factory=list)
+    name: str | None = None  # of the photograph, once it is kept
+    gone: bool = False  # let go, failed or kept: nothing more is made of it
 
-    def encode(self, quality: int) -> None:
-        """Make the file of it, once."""
-        rgb, scored = self.rgb, self.scored
-        try:
-            if rgb is not None:
-                record = scored.record
-                assert record.mean is not None
-                assert record.std is not None
-                self.jpeg = encode(
-                    rgb, mean=record.mean, std=record.std, distribution=record.distribution or (), model=record.model,
-                    taken_at=scored.taken_at, camera=scored.camera, rating=self.rating, quality=quality,
-                )  # fmt: skip
-                self.rgb = None
-        finally:
+    def free(self) -> None:
+        """Give the pixels' buffer back; again does nothing."""
+        self.rgb = None
+        if self.release is not None:
             self.release()
-
-    def drop(self) -> None:
-        """Let go of it."""
-        self.dropped, self.rgb = True, None
 
 
 class Keeper:
-    """Keeps the best of each window in a gallery."""
+    """Keeps the best of each window of one camera in a gallery."""
 
     def __init__(
-        self,
-        gallery: Gallery,
-        wishes: Wishes,
-        listeners: Sequence[Listener] = (),
-        recent: Iterable[float] = (),
-    ) -> None:
-        """Begin the thread.
+        self, gallery: Gallery, policy: KeepPolicy, camera: str,
+        listeners: Sequence[Listener] = (), recent: Iterable[float] = (),
+    ) -> None:  # fmt: skip
+        """Begin the thread; it first keeps what an earlier process left of its last windows.
 
-        Args:
-            gallery: where photographs go.
-            wishes: what is kept.
-            listeners: their `kept` is called for each photograph, on the thread.
-            recent: means of earlier scores, by which the first ratings are given.
+        Listeners are told on the thread, by `kept`. `recent` are means of earlier scores, for the stars.
         """
-        self._gallery, self._wishes, self._listeners = gallery, wishes, tuple(listeners)
+        self._gallery, self._policy, self._camera, self._listeners = gallery, policy, camera, tuple(listeners)
         self._pool = BufferPool(2)  # one that is encoded, one that waits
-        self._ratings = Ratings()
-        for earlier in recent:
-            self._ratings.add(earlier)
-        self._window = BestOfWindow(
-            wishes.keep, wishes.every_s, spacing_s=wishes.spacing_s, min_score=wishes.min_score,
-            likeness=wishes.likeness,
-        )  # fmt: skip
-        self._burst = Burst(wishes.burst_s)
+        self._ratings = Ratings(recent)
+        self._window: Window[_Shot] = Window(policy)
+        one = replace(policy, keep=1, every_s=policy.burst_s, spacing_s=0.0, likeness=-1)
+        self._burst: Window[_Shot] = Window(one, by_sharpness)
+        self._window_id = 0
+        self._alike: list[_Shot] = []  # kept of late: they stand for all that look like them
         self._work = threading.Condition()
-        self._to_encode: deque[_Pending] = deque()
-        self._to_save: deque[_Pending] = deque()
-        self._stop = False
-        self.shots = 0
-        """Photographs written."""
-        self.lost = 0
-        """Photographs that would have been, had there been room."""
-        self.problem: str | None = None
-        """Why none can be written now."""
+        self._to_encode: deque[_Shot] = deque()
+        self._to_keep: deque[_Shot] = deque()  # or to remove from folder/window, when gone
+        self._stop, self._retry_at = False, 0.0
+        self.shots = 0  # photographs written
+        self.lost = 0  # those that would have been, had they been encoded or had there been room
+        self.problem: str | None = None  # why none can be written now
+        self.alive_at = monotonic()  # of the thread's last step; idle, it takes one every five seconds
         self._thread = threading.Thread(target=self._run, name="edge-nima shots", daemon=True)
         self._thread.start()
 
     def offer(self, scored: Scored, frame: Frame) -> None:
-        """Consider a frame; its pixels are copied only if it may be kept. On the loop's thread."""
+        """Consider a frame; its pixels are copied only if it may be kept. On the camera's thread."""
         mean, mono = scored.record.mean, frame.taken_mono
         if mean is None or mean != mean:
             return
         self.look(mono)
-        rating = self._ratings.stars(mean)
         self._ratings.add(mean, mono)
-        bursts = self._wishes.burst_s > 0
-        if not self._window.would_keep(mean, mono) or (bursts and not self._burst.would_keep(mean)):
+        bursts = self._policy.burst_s > 0
+        if not self._window.may_hold(mean, mono) or (bursts and not self._burst.may_hold(mean, mono)):
             return
-        full = frame.full()
-        seen = perceptual_hash(full) if self._wishes.likeness >= 0 else 0
-        if not bursts and not self._window.would_keep(mean, mono, seen):
+        seen = perceptual_hash(frame.rgb) if self._policy.likeness >= 0 else 0
+        shot = _Shot(mean, mono, seen, scored.taken_at, scored=scored)
+        if any(mean <= kept.mean + TIE for kept in self._alike_to(shot)):
             return
-        rgb, release = self._pool.take(full.shape[0], full.shape[1])
-        np.copyto(rgb, full)
-        candidate = Candidate(mean, mono, frame.taken_at, seen, _Pending(scored, rating, rgb, release))
-        if bursts:
-            self._burst.offer(candidate, sharpness(rgb))
-        else:
-            self._consider(candidate)
+        if not bursts:
+            self._consider(shot, frame)
+            return
+        shot.sharp = sharpness(frame.rgb)
+        gone = self._burst.offer(shot)
+        if gone is not None:
+            gone.free()
+        if gone is not shot:
+            self._copy(shot, frame)
 
     def look(self, mono: float | None) -> None:
-        """End a window whose time is over, by the time of a frame or, of a live source, now. On the loop's thread."""
+        """End a window whose time is over, by the time of a frame or, in real time, now. On the camera's thread."""
         if mono is None:
             return
         if self._burst.due(mono):
-            self._end_burst()
-        if self._window.due(mono):
-            self._end_window()
-
-    def finish(self, timeout_s: float) -> None:
-        """End the window, write what it keeps as far as the time goes, count the rest as lost, and stop.
-
-        Also when it has stopped. The one that is being written then is counted when it is.
-        """
-        self._end_burst()
-        self._end_window()
-        with self._work:
-            self._stop = True
-            self._work.notify()
-        self._thread.join(timeout_s)
-        with self._work:
-            self._let_go(len(self._to_save))
-            self._to_encode.clear()
-
-    def _end_burst(self) -> None:
-        candidate = self._burst.close()
-        if candidate is not None:
-            self._consider(candidate)
-
-    def _consider(self, candidate: Candidate) -> None:
-        before = self._window.held
-        pending = candidate.payload
-        if not self._window.offer(candidate.mean, candidate.taken_mono, candidate.taken_at, candidate.hash, pending):
+            for shot in self._burst.close()[0]:
+                if not shot.gone:
+                    self._consider(shot, None)
+        if not self._window.due(mono):
             return
-        held = {id(kept.payload) for kept in self._window.held}
-        for displaced in before:
-            if id(displaced.payload) not in held:
-                displaced.payload.drop()
+        self._window.held = [shot for shot in self._window.held if not shot.gone]
+        chosen, rest = self._window.close()
         with self._work:
-            self._to_encode.append(pending)
+            self._choose(chosen, rest)
+            waiting = [shot for shot in self._to_keep if not shot.gone]
+            for oldest in waiting[: max(len(waiting) - WINDOWS_HELD * self._policy.keep, 0)]:
+                self.lost += 1
+                self._let_go(oldest)
             self._work.notify()
 
-    def _end_window(self) -> None:
-        kept = sorted(self._window.close(), key=lambda candidate: candidate.taken_mono)
-        if kept:
-            with self._work:
-                self._to_save.extend(candidate.payload for candidate in kept)
-                self._let_go(len(self._to_save) - WINDOWS_HELD * self._wishes.keep)
-                self._work.notify()
+    def finish(self, timeout_s: float) -> int:
+        """End the window, write what it keeps as far as the time goes, and stop. Also when it has stopped.
 
-    def _let_go(self, count: int) -> None:
-        """Of the oldest that wait to be saved; with the lock."""
-        for _ in range(count):
-            self._to_save.popleft().drop()
-            self.lost += 1
+        Returns how many photographs wait in folder/window for the next start. What is not there is counted as lost.
+        """
+        self.look(float("inf"))
+        with self._work:
+            self._stop, self._retry_at = True, 0.0
+            self._work.notify()
+        self._thread.join(max(timeout_s, 0.0))
+        with self._work:
+            waiting = [shot for shot in self._to_keep if not shot.gone]
+            self._to_keep.clear()
+            while self._to_encode:
+                self._to_encode.popleft().free()
+            left = sum(isinstance(shot.file, Path) for shot in waiting)
+            self.lost += len(waiting) - left
+        if left:
+            log.warning("photographs of '%s' that wait for the next start: %d", self._camera, left)
+        return left
+
+    def _alike_to(self, shot: _Shot) -> list[_Shot]:
+        likeness, alike_for_s = self._policy.likeness, self._policy.alike_for_s
+        return [
+            kept for kept in self._alike
+            if hamming(kept.hash, shot.hash) <= likeness and abs(kept.taken_at - shot.taken_at) <= alike_for_s
+        ]  # fmt: skip
+
+    def _copy(self, shot: _Shot, frame: Frame) -> None:
+        shot.gone = True  # should this fail
+        full = frame.full()
+        shot.rgb, shot.release = self._pool.take(full.shape[0], full.shape[1])
+        np.copyto(shot.rgb, full)
+        shot.gone = False
+
+    def _consider(self, shot: _Shot, frame: Frame | None) -> None:
+        # Hold it or let it go; one of a burst has its pixels already, and no frame.
+        if self._window.began is None:
+            self._window_id = max(self._window_id + 1, int(time() * 1000))
+        shot.window = self._window_id
+        self._window.held = [one for one in self._window.held if not one.gone]
+        gone = self._window.offer(shot)
+        if gone is shot:
+            shot.free()
+            return
+        if frame is not None:
+            self._copy(shot, frame)
+        with self._work:
+            if gone is not None:
+                self._let_go(gone)
+            self._to_encode.append(shot)
+            if len(self._to_encode) > self._policy.keep + 2:
+                # The thread is behind: pixels of what would not be chosen as things are take too much memory.
+                held = self._window.held
+                spare = {*self._to_encode}.intersection(held).difference(choose(held, self._policy))
+                for worst in sorted(spare, key=lambda one: one.mean)[:1]:
+                    held.remove(worst)
+                    self._let_go(worst)
+            self._work.notify()
+
+    def _let_go(self, shot: _Shot) -> None:
+        # With the lock. Of one that is being encoded the thread removes the file.
+        shot.gone = True
+        if shot in self._to_encode:
+            self._to_encode.remove(shot)
+            shot.free()
+        elif shot.file is not None and shot not in self._to_keep:
+            self._to_keep.appendleft(shot)  # before any of its window is kept: see `_recover`
+
+    def _choose(self, shots: list[_Shot], rest: list[_Shot]) -> None:
+        # With the lock: queue the best of a window, with stars by all means so far and what they supersede.
+        for shot in rest:
+            self._let_go(shot)
+        for shot in shots:
+            shot.rating = self._ratings.stars(shot.mean)
+            shot.superseded = [kept for kept in self._alike_to(shot) if shot.mean > kept.mean + TIE]
+            old = [kept for kept in self._alike if abs(kept.taken_at - shot.taken_at) > 2 * self._policy.alike_for_s]
+            self._alike = [kept for kept in self._alike if kept not in (*old, *shot.superseded)]
+        self._alike += shots
+        self._to_keep.extend(sorted(shots, key=lambda shot: shot.taken_at))
 
     def _run(self) -> None:
-        while True:
-            with self._work:
-                retry = self.problem is not None and not self._stop
-                if not self._to_encode and (retry or not self._to_save):
-                    if self._stop:
-                        return
-                    self._work.wait(RETRY_EVERY_S if retry else None)
-                encode = self._to_encode.popleft() if self._to_encode else None
-                save = self._to_save.popleft() if encode is None and self._to_save else None
-            try:
-                if encode is not None:
-                    encode.encode(self._wishes.quality)
-                elif save is not None and not self._save(save):
-                    with self._work:
-                        self._to_save.appendleft(save)
-                        self._let_go(len(self._to_save) - (0 if self._stop else WINDOWS_HELD * self._wishes.keep))
-            except Exception:  # one that cannot be made into a file must not end the keeping of those that come after
-                log.exception("a photograph cannot be kept")
-                if save is not None:
-                    with self._work:
-                        self.lost += 1
-
-    def _save(self, pending: _Pending) -> bool:
-        scored = pending.scored
-        pending.encode(self._wishes.quality)
-        assert pending.jpeg is not None
-        assert scored.record.mean is not None
         try:
-            shot = self._gallery.save(
-                pending.jpeg, camera=scored.camera, taken_at=scored.taken_at, mean=scored.record.mean,
-                rating=pending.rating,
+            self._recover()
+        except Exception as error:  # must not end the keeping of what comes
+            log.error("photographs that an earlier run of '%s' left cannot be kept: %s", self._camera, reason(error))
+        while True:
+            self.alive_at = monotonic()
+            with self._work:
+                if self._to_encode:
+                    work, shot = self._encode, self._to_encode.popleft()
+                elif self._to_keep and (self._to_keep[0].gone or monotonic() >= self._retry_at):
+                    work, shot = self._keep, self._to_keep.popleft()
+                elif self._stop:
+                    return
+                else:
+                    self._work.wait(RETRY_EVERY_S)
+                    continue
+            try:
+                if work(shot) and self.problem is not None:  # something was written
+                    log.warning("photographs are written again")
+                    self.problem, self._retry_at = None, 0.0
+            except OutputError as error:
+                if self.problem is None:
+                    log.warning("photographs cannot be written; scoring goes on: %s", error)
+                self.problem, self._retry_at = reason(error), monotonic() + RETRY_EVERY_S
+            except Exception as error:  # what cannot be made into a file must not end the keeping of the others
+                log.error("a photograph of '%s' cannot be kept: %s", self._camera, reason(error))
+                with self._work:
+                    self.lost += not shot.gone
+                    shot.gone = True
+
+    def _encode(self, shot: _Shot) -> bool:
+        assert shot.rgb is not None
+        assert shot.scored is not None
+        record = shot.scored.record
+        try:
+            shot.file = content = encode(
+                shot.rgb, mean=shot.mean, std=record.std or 0.0, distribution=record.distribution or (),
+                model=record.model, taken_at=shot.taken_at, camera=self._camera, hash=shot.hash,
+                quality=self._policy.quality,
             )  # fmt: skip
-        except OutputError as error:
-            if self.problem is None:
-                log.warning("photographs cannot be written; scoring goes on: %s", error)
-            self.problem = reason(error)
+        finally:
+            shot.free()
+        path = self._gallery.hold(content, self._camera, shot)
+        with self._work:
+            shot.file = path
+            if shot.gone:
+                self._to_keep.appendleft(shot)
+        return True
+
+    def _keep(self, shot: _Shot) -> bool:
+        if shot.gone:
+            if isinstance(shot.file, Path):
+                shot.file.unlink(missing_ok=True)
             return False
-        if self.problem is not None:
-            log.warning("photographs are written again")
-            self.problem = None
+        assert shot.file is not None
+        try:
+            kept = self._gallery.save(
+                shot.file, camera=self._camera, taken_at=shot.taken_at, mean=shot.mean, rating=shot.rating
+            )
+        except OutputError:
+            with self._work:
+                self._to_keep.appendleft(shot)
+            raise
+        shot.gone, shot.file, shot.scored, shot.name = True, None, None, kept.path.name
         self.shots += 1
-        log.info("kept %s (%.2f)", shot.path.name, shot.mean)
+        log.info("kept %s (%.2f)", kept.path.name, kept.mean)
+        for earlier in shot.superseded:
+            if earlier.name is not None:
+                self._gallery.supersede(earlier.name)
+        shot.superseded = []
         for listener in self._listeners:
             try:
-                listener.kept(shot)
+                listener.kept(kept)
             except Exception:  # a publisher's own mistake must not end the keeping
                 log.exception("a listener failed")
         return True
+
+    def _recover(self) -> None:
+        # Queues of each window that an earlier process left what it would have kept. A window's other candidates are
+        # removed before the first of its best is kept: what is left has all of its best, or nothing but some of them.
+        kept = self._gallery.shots(camera=label_in_names(self._camera)) if self._policy.likeness >= 0 else []
+        recent = [shot for shot in kept if kept[0].taken_at - shot.taken_at <= self._policy.alike_for_s]
+        hashes = [(shot, hash_of(shot.path)) for shot in recent]
+        alike = [_Shot(s.mean, 0.0, seen, s.taken_at, name=s.path.name) for s, seen in hashes if seen is not None]
+        windows: dict[int, list[_Shot]] = {}
+        for path, one in self._gallery.waiting(self._camera):
+            shot = _Shot(one.mean, one.taken_mono, one.hash, one.taken_at, one.window, file=path)
+            windows.setdefault(one.window, []).append(shot)
+        with self._work:
+            self._alike += alike
+            for _, shots in sorted(windows.items()):
+                chosen = choose(shots, self._policy)
+                self._choose(chosen, [shot for shot in shots if shot not in chosen])

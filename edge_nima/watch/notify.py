@@ -1,4 +1,4 @@
-"""Telling systemd how the service is (Type=notify), by its protocol: a datagram of lines. Without systemd, nothing.
+"""Messages to systemd (Type=notify): readiness, reload, stop, watchdog. Without systemd nothing is sent.
 
 https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 """
@@ -15,76 +15,42 @@ log = logging.getLogger("edge_nima.watch")
 
 
 class Notifier:
-    """Sends one line after another to whoever started us. A lost message is counted, and never an error."""
+    """Sends datagrams to the service manager. A message that is lost is counted in `failed` and raises nothing."""
 
     def __init__(self, address: str | None = None, watchdog_s: float | None = None) -> None:
-        """Speak to a socket.
-
-        Args:
-            address: an absolute path, or @NAME of an abstract one; None says nothing to nobody.
-            watchdog_s: after so many seconds without `alive` we are restarted; None for never.
-        """
+        """Send to a path or @NAME, or nothing with None; without `alive` for `watchdog_s`, systemd restarts us."""
         self.watchdog_s = watchdog_s
         self.failed = 0
-        """Messages that nobody took."""
+        self._address = "\0" + address[1:] if address and address.startswith("@") else address
         self._alive_at = float("-inf")
-        self._socket: socket.socket | None = None
-        if address is not None:
-            self._address = "\0" + address[1:] if address.startswith("@") else address
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._socket.setblocking(False)  # a service manager that is stuck must not make the camera stick
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str] = os.environ) -> Notifier:
-        """What systemd has put there for us; taken out, so that no child process believes that it is meant."""
-        address = environ.pop("NOTIFY_SOCKET", None)
-        interval, pid = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")
-        if address is not None and not address.startswith(("/", "@")):
-            log.warning("NOTIFY_SOCKET is '%s', which is no local socket: the service manager is told nothing", address)
-            address = None
-        ours = pid in {"", str(os.getpid())}
-        micros = int(interval) if ours and address is not None and interval.isascii() and interval.isdigit() else 0
-        return cls(address, micros / 1e6 if micros else None)
-
-    def ready(self) -> None:
-        """It runs: after the start, and after each `reloading`."""
-        self._send("READY=1")
-
-    def status(self, text: str) -> None:
-        """One line for `systemctl status`."""
-        self._send("STATUS=" + " ".join(text.split()))
+        """As systemd's variables ask for, which are removed: child processes must not send for this one."""
+        address, interval, pid = (environ.pop(key, "") for key in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
+        if not address.startswith(("/", "@")):  # vsock: of a virtual machine's manager, and not this one's
+            return cls()
+        ours = pid in {"", str(os.getpid())} and interval.isascii() and interval.isdigit()
+        return cls(address, (int(interval) / 1e6 or None) if ours else None)
 
     def alive(self) -> None:
-        """Say so to the watchdog, at most three times in its interval: may be called at every frame."""
-        if self.watchdog_s is None:
-            return
+        """Feed the watchdog, at most three times in its interval: may be called at every frame."""
         now = time.monotonic()
-        if now - self._alive_at >= self.watchdog_s / 3 and self._send("WATCHDOG=1"):
+        if self.watchdog_s and now - self._alive_at >= self.watchdog_s / 3 and self.send("WATCHDOG=1"):
             self._alive_at = now
 
     def reloading(self) -> None:
-        """It reads its configuration again; `ready` says when that is done."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        """The service reads its settings again; "READY=1" ends that."""
+        self.send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
-    def stopping(self) -> None:
-        """It ends of its own accord or as it was told."""
-        self._send("STOPPING=1")
-
-    def extend(self, seconds: float) -> None:
-        """Ask for so much more time to start or to stop, from now."""
-        self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
-
-    def close(self) -> None:
-        """Say nothing more."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-    def _send(self, lines: str) -> bool:
-        if self._socket is None:
+    def send(self, lines: str) -> bool:
+        """Send assignments such as "READY=1", "STOPPING=1", "STATUS=one line"; False when they do not arrive."""
+        if self._address is None:
             return False
         try:
-            self._socket.sendto(lines.encode("utf-8", "replace"), self._address)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.setblocking(False)  # a service manager that hangs must not block the service
+                sender.sendto(lines.encode("utf-8", "replace"), self._address)
         except OSError as error:
             self.failed += 1
             if self.failed == 1:

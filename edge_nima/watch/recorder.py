@@ -1,59 +1,40 @@
-"""The thread that writes records: the loop only appends to a bounded queue."""
+"""The thread that writes records: a camera only appends to a bounded queue."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
 from time import monotonic, time
-from typing import Protocol
 
 from edge_nima.errors import EdgeNimaError, reason
 from edge_nima.watch.events import Scored
+from edge_nima.watch.records import Event, Records
 
 log = logging.getLogger("edge_nima.watch")
 
-WRITE_EVERY_S = 0.5
-"""What a power cut may cost: records older than this are on the disk."""
-RETRY_EVERY_S = 2.0
-"""After a write that failed, a full disk say."""
-HELD_AT_MOST = 20_000
-"""Records that wait for a disk with room, about 10 MB of them; the oldest go first, counted."""
+WRITE_EVERY_S = 0.5  # from the end of one transaction to the next: what a power cut may cost
+REST_S = 5.0  # on a slow card the pause is as long as the last write, so that others have their turn; at most this
+RETRY_EVERY_S = 2.0  # after a write that failed, a full disk say
+HELD_AT_MOST = 20_000  # records that wait for a disk with room, about 10 MB of them; the oldest go first, counted
 EVENTS_HELD = 1000
-BATCH = 2000
-
-
-class Store(Protocol):
-    """Where records end up."""
-
-    def write(self, batch: Sequence[Scored]) -> None:
-        """Write all of them, or none and raise OutputError; on the disk when it returns."""
-
-    def event(self, at: float, kind: str, text: str) -> None:
-        """Note something that happened."""
-
-    def close(self) -> None:
-        """Finish."""
+BATCH = 2000  # records in one transaction
 
 
 class Recorder:
-    """Takes records at once, writes them every half second, holds them while it cannot."""
+    """Takes records at once and writes all that came since in one transaction, every half second at most."""
 
-    def __init__(self, store: Store, write_every_s: float = WRITE_EVERY_S) -> None:
-        self._store = store
-        self._every = write_every_s
+    def __init__(self, records: Records, write_every_s: float = WRITE_EVERY_S) -> None:
+        """Start the thread, which closes `records` at its end."""
+        self._records, self._every = records, write_every_s
         self._queue: deque[Scored] = deque()
-        self._events: deque[tuple[float, str, str]] = deque(maxlen=EVENTS_HELD)
-        self._guard = threading.Lock()
-        self._in_hand = 0
-        """Records of the batch that the store is writing."""
+        self._in_hand: list[Scored] = []
+        self._events: deque[Event] = deque(maxlen=EVENTS_HELD)
+        self._recorded, self._lost = Counter[str](), Counter[str]()
+        self._guard, self._stop = threading.Lock(), threading.Event()
         self._given_up = False
-        self._stop = threading.Event()
-        self.problem: str | None = None
-        """Why nothing can be written now."""
-        self.recorded = 0
-        self.lost = 0
+        self.problem: str | None = None  # why nothing can be written now
+        self.alive_at = monotonic()  # the thread's last sign of life: every five seconds while it is not writing
         self._thread = threading.Thread(target=self._run, name="edge-nima records", daemon=True)
         self._thread.start()
 
@@ -61,88 +42,75 @@ class Recorder:
         """Take one record; returns at once."""
         with self._guard:
             self._queue.append(scored)
-            if len(self._queue) > HELD_AT_MOST:
-                self._queue.popleft()
-                self.lost += 1
+            self._drop_oldest()
 
     def event(self, kind: str, text: str) -> None:
-        """Take a note of something that happened just now."""
-        self._events.append((time(), kind, text))
+        """Take a note of something that happened just now; returns at once."""
+        with self._guard:
+            self._events.append((time(), kind, text))
 
-    def close(self, timeout_s: float = 1.0) -> None:
-        """Write what is left, as far as that goes in the time; the rest is counted as lost. May be called twice."""
+    def remember(self, camera: str, mark: int) -> None:
+        """Take the mark of a file that has no record, since it is damaged or was left out; returns at once."""
+        self._records.memory(camera).remember(mark)
+
+    def counts(self, camera: str) -> tuple[int, int]:
+        """How many of a camera's records were written, and how many were lost."""
+        with self._guard:
+            return self._recorded[camera], self._lost[camera]
+
+    def close(self, timeout_s: float = 1.0) -> int:
+        """Write what is left, as far as that goes in the time; how many records are lost. May be called twice."""
         self._stop.set()
         self._thread.join(timeout_s)
         with self._guard:
-            self.lost += len(self._queue)
+            left = [] if self._given_up else [*self._in_hand, *self._queue]
+            self._given_up = True
             self._queue.clear()
-            if not self._given_up:
-                self._given_up = True
-                self.lost += self._in_hand
+            self._lost.update(scored.camera for scored in left)
+        if left:
+            log.warning("%d records are not written: %s", len(left), self.problem or "the time to stop is over")
+        return len(left)
 
     def _run(self) -> None:
         wait = self._every
         while not self._stop.wait(wait):
-            wait = self._every if self._write_all() else RETRY_EVERY_S
-        self._write_all()
-        self._store.close()
+            started = self.alive_at = monotonic()
+            written = self._write()
+            self.alive_at = monotonic()
+            wait = max(self._every, min(self.alive_at - started, REST_S)) if written else RETRY_EVERY_S
+        while self._write() and (self._queue or self._events):
+            pass
+        self._records.close()
 
-    def _write_all(self) -> bool:
-        while True:
-            with self._guard:
-                batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-                self._in_hand = len(batch)
-            started = monotonic()
-            try:
-                self._write_events()
-                if batch:
-                    self._store.write(batch)
-            except EdgeNimaError as error:
-                self._put_back(batch)
-                if self.problem is None:
-                    log.warning("records cannot be written: %s", error)
-                self.problem = reason(error)
-                return False
-            except Exception as error:  # a mistake in a store must not end the recording of what comes after
-                log.exception("%d records cannot be written and are lost", len(batch))
-                self._done(batch, lost=True)
-                self.problem = reason(error)
-                return False
-            self._done(batch)
+    def _write(self) -> bool:
+        # What waits, in one transaction; False when that failed.
+        with self._guard:
+            batch = self._in_hand = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            events = list(self._events)
+            self._events.clear()
+        problem, counted = None, None
+        try:
+            self._records.write(batch, events)
+            counted = self._recorded
             if self.problem is not None:
                 log.warning("records are written again, %d of them late", len(batch))
-                self.problem = None
-            if not batch:
-                return True
-            if monotonic() - started > 5 * self._every:
-                log.info("writing %d records took %.1f s: a slow card?", len(batch), monotonic() - started)
-
-    def _done(self, batch: Sequence[Scored], lost: bool = False) -> None:
+        except EdgeNimaError as error:
+            problem = reason(error)
+            if self.problem is None:
+                log.warning("records cannot be written: %s", error)
+        except Exception as error:  # a mistake in the program must not end the recording of what comes after
+            problem, counted = reason(error), self._lost
+            log.exception("%d records cannot be written and are lost", len(batch))
         with self._guard:
-            if not lost:
-                self.recorded += len(batch)
-            if lost != self._given_up:  # counted as lost when it was given up, or to be counted now
-                self.lost += len(batch) if lost else -len(batch)
-            self._in_hand = 0
+            self.problem, self._in_hand = problem, []
+            if not self._given_up and counted is not None:
+                counted.update(scored.camera for scored in batch)
+            elif not self._given_up:
+                self._queue.extendleft(reversed(batch))
+                self._drop_oldest()
+                self._events = deque([*events, *self._events], EVENTS_HELD)
+        return problem is None
 
-    def _put_back(self, batch: Sequence[Scored]) -> None:
-        with self._guard:
-            self._in_hand = 0
-            if self._given_up:
-                return  # and counted
-            self._queue.extendleft(reversed(batch))
-            while len(self._queue) > HELD_AT_MOST:
-                self._queue.popleft()
-                self.lost += 1
-
-    def _write_events(self) -> None:
-        while self._events:
-            event = self._events.popleft()
-            try:
-                self._store.event(*event)
-            except EdgeNimaError:
-                if len(self._events) < EVENTS_HELD:
-                    self._events.appendleft(event)
-                raise
-            except Exception:  # a mistake in a store; no record is lost for it
-                log.exception("an event cannot be written and is lost: %s", event[1])
+    def _drop_oldest(self) -> None:
+        while len(self._queue) > HELD_AT_MOST:
+            self._lost[self._queue.popleft().camera] += 1

@@ -1,4 +1,8 @@
-"""Everything that `edge-nima watch` can be told: each field is a flag and a key of its TOML file, checked here."""
+"""Settings of a service: declared once, as flags and as keys of a TOML file, and checked here.
+
+A `Section` is a frozen dataclass whose fields are made by `text`, `duration`, `number`, `size`, `choice` and `flag`.
+The cameras' and the service's own are here; each output brings its own.
+"""
 
 from __future__ import annotations
 
@@ -6,242 +10,319 @@ import json
 import math
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edge_nima.errors import RequestError, printable, reason
-from edge_nima.watch.units import seconds, size
+from edge_nima.watch import units
 
 
-def _text(default: str | None, help: str, group: str, kind: str = "text", *, shows: str | None = None) -> Any:
-    return field(default=default, metadata={"help": help, "group": group, "kind": kind, "shows": shows})
+def text(default: str | None, help: str, *, kind: str = "text", shows: str = "TEXT", **more: Any) -> Any:
+    """A setting that is text, "path" as `kind` a file's. All makers take `needs`: the key without which it is void."""
+    return field(default=default, metadata={"help": help, "kind": kind, "shows": shows, **more})
 
 
-def _duration(default: str | None, help: str, group: str, low: float = 0.0) -> Any:
-    return field(
-        default=default,
-        metadata={"help": help, "group": group, "kind": "duration", "low": low, "shows": "DURATION"},
-    )
+def duration(default: str | None, help: str, *, low: float = 0.0, **more: Any) -> Any:
+    """A duration such as "10m", at least `low` seconds; kept as it was typed."""
+    return field(default=default, metadata={"help": help, "kind": "duration", "low": low, "shows": "DURATION", **more})
 
 
-def _number(default: float | None, help: str, group: str, low: float, high: float, kind: str = "whole") -> Any:
-    shown = "N" if kind == "whole" else "X"
-    return field(
-        default=default, metadata={"help": help, "group": group, "kind": kind, "low": low, "high": high, "shows": shown}
-    )
+def number(default: float | None, help: str, low: float, high: float, *, whole: bool = True, **more: Any) -> Any:
+    """A number from `low` to `high`."""
+    kind, shows = ("whole", "N") if whole else ("number", "X")
+    more |= {"kind": kind, "low": low, "high": high, "shows": shows}
+    return field(default=default, metadata={"help": help, **more})
 
 
-def _choice(default: Any, help: str, group: str, choices: tuple[Any, ...]) -> Any:
+def size(default: str | None, help: str, **more: Any) -> Any:
+    """A size such as "2GB", above 0, or "none" for no limit; kept as it was typed."""
+    return field(default=default, metadata={"help": help, "kind": "size", "shows": "SIZE|none", **more})
+
+
+def choice(default: Any, help: str, choices: tuple[Any, ...], **more: Any) -> Any:
+    """One of some values."""
     kind = "whole" if isinstance(default, int) else "text"
-    return field(default=default, metadata={"help": help, "group": group, "kind": kind, "choices": choices})
+    shows = "|".join(map(str, choices))
+    return field(default=default, metadata={"help": help, "kind": kind, "choices": choices, "shows": shows, **more})
 
 
-def _flag(help: str, group: str) -> Any:
-    return field(default=False, metadata={"help": help, "group": group, "kind": "flag"})
+def flag(help: str, *, default: bool = False, **more: Any) -> Any:
+    """A setting that is true or false."""
+    return field(default=default, metadata={"help": help, "kind": "flag", "shows": None, **more})
+
+
+_duration = duration  # where a field has this name
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a watcher is told. Durations and sizes are kept as they were typed: "10m", "2GB"."""
+class Section:
+    """Settings that belong together. Its class attribute `title` heads them in --help-all and in the TOML file."""
 
-    source: tuple[str, ...] = field(default=(), metadata={"help": "Where frames come from.", "kind": "source"})
+    title = ""
 
-    name: str | None = _text(None, "What the camera is called in records and topics.", "source", shows="NAME")
-    width: int | None = _number(None, "Ask the camera for this width, pixels.", "source", 16, 16384)
-    height: int | None = _number(None, "And for this height.", "source", 16, 16384)
-    capture_fps: float | None = _number(
-        None, "Ask the camera for this rate; how often a snapshot address is asked.", "source", 0.01, 1000, "number"
-    )
-    rotate: int = _choice(0, "Turn each frame clockwise, degrees.", "source", (0, 90, 180, 270))
-    mirror: bool = _flag("Swap left and right, after turning.", "source")
-    loop: bool = _flag("Begin again at the end of a film or list.", "source")
-    realtime: bool = _flag("Play a film at its own pace, as a camera would.", "source")
-    existing: bool = _flag("Also score what is in a folder already.", "source")
-    wait: bool = _flag("Keep trying when the source is not there at the start.", "source")
-
-    model: str | None = _text(
-        None, "A .tflite file, or a name from `edge-nima models list`; the bundled one.", "scoring", shows="MODEL"
-    )
-    card: str | None = _text(None, "A card (JSON), for a .tflite that carries none.", "scoring", "path")
-    threads: int | None = _number(None, "Processor threads for one inference; measured at the start.", "scoring", 1, 64)
-    fps: float | None = _number(None, "Score at most this many frames a second.", "scoring", 0.001, 1000, "number")
-    skip_still: bool = _flag("Leave out frames on which nothing moved.", "scoring")
-    still_threshold: float = _number(
-        2.0, "How much must change to count as movement, grey levels of 255.", "scoring", 0.0, 255.0, "number"
-    )
-    max_frames: int | None = _number(None, "Stop after so many scored frames.", "scoring", 1, 10**15)
-    duration: str | None = _duration(None, "Stop after this time.", "scoring", 0.001)
-
-    out: str | None = _text(None, "Where records and kept frames go.", "keeping", "path", shows="DIR")
-    keep: int = _number(0, "Keep the K best frames of each window; 0 keeps none.", "keeping", 0, 1000)
-    every: str = _duration("10m", "The length of a window.", "keeping", 1.0)
-    min_score: float | None = _number(None, "Keep only means of at least this.", "keeping", 1, 10, "number")
-    spacing: str = _duration("0s", "The least time between two kept frames.", "keeping")
-    likeness: int = _number(
-        6, "Frames whose hashes differ by at most so many of 64 bits are one; -1 for never.", "keeping", -1, 64
-    )
-    burst: str = _duration("0s", "Of each such stretch only the best frame is a candidate.", "keeping")
-    max_disk: str | None = _text("2GB", "Most that kept frames may take; the worst go first.", "keeping", "size",
-                                 shows="SIZE")  # fmt: skip
-    quality: int = _number(92, "JPEG quality of kept frames.", "keeping", 1, 100)
-
-    records: str = _choice("sqlite", "How scores are recorded in DIR.", "records", ("sqlite", "jsonl", "csv", "none"))
-    records_keep: str | None = _duration("30d", "Records older than this are removed.", "records", 1.0)
-    records_max: str | None = _text("500MB", "Most that records may take; the oldest go first.", "records", "size",
-                                    shows="SIZE")  # fmt: skip
-    print: bool = _flag("Also print each record to stdout as JSON Lines.", "records")
-
-    lost_after: str = _duration("10s", "Without a frame for so long the source counts as lost.", "staying alive", 0.5)
-    stuck_after: str = _duration(
-        "10s", "An inference that takes longer has its process replaced.", "staying alive", 0.5
-    )
-
-    mqtt: str | None = _text(None, "Publish to this broker: mqtt://USER@HOST:PORT, mqtts:// for TLS.", "publishing",
-                             shows="ADDRESS")  # fmt: skip
-    mqtt_password_file: str | None = _text(
-        None, "Holds the broker's password (or EDGE_NIMA_MQTT_PASSWORD does).", "publishing", "path"
-    )
-    mqtt_ca: str | None = _text(None, "Certificate that the broker's is signed by.", "publishing", "path")
-    mqtt_cert: str | None = _text(None, "Our own certificate.", "publishing", "path")
-    mqtt_key: str | None = _text(None, "And its key.", "publishing", "path")
-    mqtt_insecure: bool = _flag("TLS without checking who answers.", "publishing")
-    mqtt_every: str = _duration("1s", "A score message at most this often.", "publishing")
-    mqtt_prefix: str = _text("edge_nima", "First part of each topic.", "publishing", shows="TEXT")
-    mqtt_discovery: str = _text(
-        "homeassistant", "Home Assistant's discovery prefix; '' for none.", "publishing", shows="TEXT"
-    )
-    mqtt_buffer: int = _number(1000, "Messages kept while the broker is away.", "publishing", 1, 10**6)
-    metrics_port: int | None = _number(None, "Prometheus text at this port's /metrics.", "publishing", 1, 65535)
-
-    web: int | None = _number(None, "A page at this port.", "page", 1, 65535)
-    web_bind: str = _text("127.0.0.1", "Address to listen at; others than this machine's own take a token.", "page",
-                          shows="ADDRESS")  # fmt: skip
-    web_token: str | None = _text(None, "Token for the page; made and printed when not given.", "page", shows="TOKEN")
-    web_viewers: int = _number(8, "Viewers at once.", "page", 1, 1000)
-    web_cert: str | None = _text(None, "Certificate, for https.", "page", "path")
-    web_key: str | None = _text(None, "And its key.", "page", "path")
-
-    def seconds(self, key: str) -> float:
-        """A duration, in seconds; 0 when it is not given."""
+    def seconds(self, key: str) -> float | None:
+        """A duration, seconds; None when it is not given."""
         value = getattr(self, key)
-        return 0.0 if value is None else seconds(value, flag(key))
+        return None if value is None else units.seconds(value, option(key))
 
-    def size(self, key: str) -> int | None:
-        """A size, in bytes; None when it is not given."""
+    def bytes(self, key: str) -> int | None:
+        """A size, bytes; None when it is not given or "none"."""
         value = getattr(self, key)
-        return None if value is None else size(value, flag(key))
+        return None if value is None or value == "none" else units.size(value, option(key))
 
-    def as_toml(self) -> str:
-        """All keys; those that are not given as comments. `read_settings` reads it back."""
-        lines: list[str] = []
-        for one in fields(self):
-            group = one.metadata.get("group")
-            if group and f"# {group}" not in lines:
-                lines += ["", f"# {group}"]
-            value = getattr(self, one.name)
-            what = one.metadata["help"]
-            lines.append(f"# {one.name} =" if value is None or value == () else f"{one.name} = {_toml(value)}")
-            lines[-1] = f"{lines[-1]:<34}  # {what}"
-        return "\n".join(lines) + "\n"
+    def check(self) -> None:
+        """RequestError when its settings do not go together, with what to type."""
 
 
-KEYS = tuple(one.name for one in fields(Settings))
-"""All keys of a configuration."""
-
-
-def flag(key: str) -> str:
+def option(key: str) -> str:
     """The command line's name of a key."""
     return "SOURCE" if key == "source" else "--" + key.replace("_", "-")
 
 
-def make_settings(given: Mapping[str, Any], where: str = "") -> Settings:
-    """Settings out of keys and values, each checked, then all together.
+@dataclass(frozen=True)
+class CameraSettings(Section):
+    """One camera: at the top of the TOML file for all, in a [[camera]] table for one."""
 
-    Args:
-        given: values by key.
-        where: the file they come from, for messages; "" for the command line.
+    title = "Cameras (also in [[camera]] tables, one a camera)"
 
-    Raises:
+    source: tuple[str, ...] = field(default=(), metadata={"help": "Where frames come from.", "kind": "source"})
+    name: str | None = text(None, "Name of the camera in records, file names and topics.", shows="NAME")
+    width: int | None = number(None, "Ask the camera for this width, pixels.", 16, 16384)
+    height: int | None = number(None, "Ask the camera for this height, pixels.", 16, 16384)
+    capture_fps: float | None = number(
+        None, "Ask the camera for this rate; how often a snapshot address is asked, a second.", 0.01, 1000, whole=False
+    )
+    rotate: int = choice(0, "Turn each frame clockwise, degrees.", (0, 90, 180, 270))
+    mirror: bool = flag("Swap left and right, after turning.")
+    loop: bool = flag("Begin again at the end of a video or list.")
+    realtime: bool = flag("Play a video at its own pace, as a camera would.")
+    existing: bool = flag("Also score what is in a folder already.")
+    wait: bool = flag("Keep trying when the source is not there at the start.")
+    lost_after: str = duration("10s", "Without a frame for so long a source counts as lost.", low=0.5)
+
+    fps: float | None = number(None, "Score at most this many frames a second.", 0.001, 1000, whole=False)
+    skip_still: bool = flag("Leave out frames on which nothing moved.")
+    still_threshold: float = number(
+        2.0,
+        "How much must change to count as movement, grey levels of 255.",
+        0.0,
+        255.0,
+        whole=False,
+        needs="skip_still",
+    )
+    when: str | None = text(
+        None,
+        "Score only at these times: 06:00-20:00, 'mon-fri 07:00-19:00, sat 09:00-12:00'.",
+        shows="TIMES",
+    )
+    skip_dark: float | None = number(
+        None, "Leave out frames whose mean grey level is below this, 0 to 255; 20 is a dark room.", 0, 255, whole=False
+    )
+    frozen_after: str = duration("1m", "Warn of a picture that stays the same, or black, for so long; 0s never.")
+
+    keep: int = number(0, "Keep the K best frames of each window; 0 keeps none.", 0, 1000)
+    every: str = duration("10m", "Length of a window.", low=1.0, needs="keep")
+    min_score: float | None = number(None, "Keep only means of at least this.", 1, 10, whole=False, needs="keep")
+    spacing: str = duration("0s", "Least time between two kept frames.", needs="keep")
+    likeness: int = number(
+        6, "Frames whose hashes differ by at most so many of 64 bits show the same; -1 for never.", -1, 64, needs="keep"
+    )
+    alike_for: str = duration(
+        "1h", "A frame that shows the same as one kept within this time must be better to be kept.", needs="keep"
+    )
+    burst: str = duration("0s", "Of each such stretch only the best frame is a candidate.", needs="keep")
+
+
+@dataclass(frozen=True)
+class ServiceSettings(Section):
+    """What all cameras of a service share."""
+
+    title = "Service"
+
+    model: str | None = text(
+        None, "A .tflite file, or a name from `edge-nima models list`; the bundled one.", shows="MODEL"
+    )
+    card: str | None = text(None, "A card (JSON), for a .tflite that carries none.", kind="path", shows="FILE")
+    threads: int | None = number(None, "Processor threads for one inference; measured at the start.", 1, 64)
+    stuck_after: str = _duration("10s", "An inference that takes longer has its process replaced.", low=0.5)
+    max_frames: int | None = number(None, "Stop after so many scored frames of each camera.", 1, 10**15)
+    duration: str | None = _duration(None, "Stop after this time.", low=0.001)
+
+    out: str | None = text(None, "Folder for records and kept frames.", kind="path", shows="DIR")
+    max_disk: str = size("2GB", "Most that kept frames may take; older days are thinned first.", needs="out")
+    keep_per_day: int = number(24, "To how many of its best an older day is thinned when room is needed.", 0, 10**6,
+                               needs="out")  # fmt: skip
+    keep_days: int | None = number(None, "Remove kept frames of days older than this, favourites not.", 1, 36500,
+                                   needs="out")  # fmt: skip
+    quality: int = number(92, "JPEG quality of kept frames.", 1, 100, needs="out")
+    records: str = choice("sqlite", "Record each score in DIR/scores.db, or nothing.", ("sqlite", "none"), needs="out")
+    records_keep: str | None = _duration("30d", "Remove records older than this.", low=1.0, needs="out")
+    records_max: str = size("500MB", "Most that records may take; the oldest go first.", needs="out")
+    print: bool = flag("Print each record to stdout as JSON Lines.")
+
+
+S = TypeVar("S", bound=Section)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a service, checked."""
+
+    cameras: tuple[CameraSettings, ...]
+    sections: Mapping[type[Section], Section]
+    """The service's and those of each output."""
+    given: frozenset[str]
+    """Keys that were given; the others have their defaults."""
+
+    def of(self, section: type[S]) -> S:
+        """The settings of one section."""
+        found = self.sections[section]
+        assert isinstance(found, section)
+        return found
+
+    @property
+    def service(self) -> ServiceSettings:
+        """What all cameras share."""
+        return self.of(ServiceSettings)
+
+    def changed(self, new: Settings) -> list[str]:
+        """Keys whose values differ, "camera" where the number of cameras does."""
+        pairs = [*zip(self.sections.values(), new.sections.values(), strict=True)]
+        pairs += [*zip(self.cameras, new.cameras, strict=False)]
+        keys = [key for ours, theirs in pairs for key, value in vars(ours).items() if value != getattr(theirs, key)]
+        return [*dict.fromkeys(keys), *(["camera"] if len(self.cameras) != len(new.cameras) else [])]
+
+
+class Declaration:
+    """Every setting that there is: the cameras', the service's, and those of the outputs."""
+
+    def __init__(self, outputs: Iterable[type[Section]] = ()) -> None:
+        """`outputs`: sections besides those of this file."""
+        self.sections: tuple[type[Section], ...] = (CameraSettings, ServiceSettings, *outputs)
+        self.fields: dict[str, Field[Any]] = {one.name: one for section in self.sections for one in fields(section)}
+        self._camera = {one.name for one in fields(CameraSettings)}
+
+    def check(self, key: str, value: Any, where: str = "") -> Any:
+        """One value, as the command line or TOML gives it, checked; `where`: the file it comes from, for messages.
+
         RequestError: an unknown key, with the nearest; an impossible value, with what is possible.
-    """
-    by_name = {one.name: one for one in fields(Settings)}
-    values = {}
-    for key, value in given.items():
-        if key not in by_name:
-            near = get_close_matches(key.replace("-", "_"), KEYS, 1)
+        """
+        if key not in self.fields:
+            near = get_close_matches(key.replace("-", "_"), [*self.fields, "camera"], 1)
             hint = f"did you mean {near[0]}?" if near else "edge-nima watch --print-config shows all"
             raise RequestError(f"{where}: there is no key '{printable(key)}'; {hint}")
-        told = f"{where}: {key}" if where else flag(key)
-        values[key] = _checked(value, by_name[key].metadata, told)
-    return Settings(**values)
+        return _checked(value, self.fields[key].metadata, f"{where}: {key}" if where else option(key))
+
+    def read(self, path: str | os.PathLike[str]) -> dict[str, Any]:
+        """The keys and values of a TOML file, checked one by one; relative paths are relative to its folder.
+
+        RequestError: it cannot be read, is not TOML, or as `check`.
+        """
+        shown, folder = printable(path), Path(path).absolute().parent
+        try:
+            given = tomllib.loads(Path(path).read_bytes().decode())
+        except (OSError, UnicodeDecodeError) as error:
+            raise RequestError(f"cannot read '{shown}': {reason(error)}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise RequestError(f"'{shown}' is not TOML: {reason(error)}") from error
+        tables = given.pop("camera", [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise RequestError(f"{shown}: camera is {_toml(tables)}; possible: [[camera]] tables, one a camera")
+        values = self._values(given, shown, folder)
+        if tables:
+            for table in tables:
+                for key in table:
+                    if key in self.fields and key not in self._camera:
+                        raise RequestError(f"{shown}: {key} is of the whole service; put it above the first [[camera]]")
+            values["camera"] = [
+                self._values(table, f"{shown}, camera {number}", folder) for number, table in enumerate(tables, 1)
+            ]
+        return values
+
+    def _values(self, given: Mapping[str, Any], where: str, folder: Path) -> dict[str, Any]:
+        values = {key: self.check(key, value, where) for key, value in given.items()}
+        for key, value in values.items():
+            if self.fields[key].metadata["kind"] == "path" and value:
+                values[key] = str(folder / Path(value).expanduser())
+        if "model" in values:
+            values["model"] = _beside(values["model"], folder)
+        if "source" in values:
+            values["source"] = tuple(_beside(one, folder) for one in values["source"])
+        return values
+
+    def settings(self, typed: Mapping[str, Any], file: Mapping[str, Any] | None = None) -> Settings:
+        """Settings out of values by key that were typed, and of what `read` gave; what was typed comes before it.
+
+        RequestError: a value that cannot be.
+        """
+        typed = {key: self.check(key, value) for key, value in typed.items()}
+        tables = [{}] if file is None else file.get("camera", [{}])
+        if file is not None and "camera" in file:
+            for key in ("source", "name"):
+                if key in typed:
+                    raise RequestError(
+                        f"{option(key)} is given, and the file names cameras of its own; give one of both"
+                    )
+        given = {**(file or {}), **typed}
+        cameras = []
+        for table in tables:
+            values = {**{key: value for key, value in given.items() if key in self._camera}, **table}
+            values |= {key: value for key, value in typed.items() if key in self._camera}
+            cameras.append(CameraSettings(**values))
+        sections: dict[type[Section], Section] = {}
+        for section in self.sections[1:]:
+            names = {one.name for one in fields(section)}
+            sections[section] = section(**{key: value for key, value in given.items() if key in names})
+        keys = {key for key in given if key != "camera"} | {key for table in tables for key in table}
+        return Settings(tuple(cameras), sections, frozenset(keys))
+
+    def check_together(self, settings: Settings) -> Settings:
+        """The same settings, when they go together; else RequestError, with what to type."""
+        for camera in settings.cameras:
+            if not camera.source:
+                raise RequestError(
+                    "no source; give one: 0, picamera2, rtsp://…, a video or a folder (edge-nima cameras lists cameras)"
+                )
+            if settings.service.out is None and camera.keep:
+                raise RequestError("--keep needs a folder: --out DIR")
+        holders: list[Section] = [*settings.cameras, *settings.sections.values()]
+        for key in settings.given:
+            needed = self.fields[key].metadata.get("needs")
+            if needed and not any(getattr(holder, needed, None) for holder in holders):
+                raise RequestError(f"{option(key)} means nothing without {option(needed)}; give both, or neither")
+        for section in settings.sections.values():
+            section.check()
+        return settings
+
+    def toml(self, settings: Settings) -> str:
+        """All keys as a TOML file that `read` reads back; those with their defaults as comments."""
+        lines: list[str] = []
+        several = len(settings.cameras) > 1
+        for section in self.sections:
+            of_cameras = section is CameraSettings
+            shown = settings.cameras[0] if of_cameras else settings.sections[section]
+            lines += ["", f"# {section.title}"]
+            for one in fields(section):
+                value = one.default if several and of_cameras else getattr(shown, one.name)
+                lines.append(_line(one, value, one.name in settings.given and not (several and of_cameras)))
+        for camera in settings.cameras if several else ():
+            changed = [one for one in fields(CameraSettings) if getattr(camera, one.name) != one.default]
+            lines += ["", "[[camera]]", *(_line(one, getattr(camera, one.name), True) for one in changed)]
+        return "\n".join(lines).lstrip("\n") + "\n"
 
 
-def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The keys and values of a TOML file, checked; relative paths in it are relative to its folder.
-
-    Raises:
-        RequestError: not readable, not TOML, or as `make_settings`.
-    """
-    shown = printable(path)
-    try:
-        given = tomllib.loads(Path(path).read_bytes().decode())
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"cannot read '{shown}': {reason(error)}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RequestError(f"'{shown}' is not TOML: {reason(error)}") from error
-    checked = make_settings(given, shown)
-    folder = Path(path).absolute().parent
-    values = {key: getattr(checked, key) for key in given}
-    for one in fields(Settings):
-        value = values.get(one.name)
-        if one.metadata["kind"] == "path" and value:
-            values[one.name] = str(folder / Path(value).expanduser())
-    if "model" in values:
-        values["model"] = _beside(values["model"], folder)
-    if "source" in values:
-        values["source"] = tuple(_beside(text, folder) for text in values["source"])
-    return values
+def _line(one: Field[Any], value: Any, given: bool) -> str:
+    comment = "" if given else "# "
+    text = f"{comment}{one.name} = {'' if value is None or value == () else _toml(value)}".rstrip()
+    return f"{text:<34}  # {one.metadata['help']}"
 
 
 def _beside(text: str, folder: Path) -> str:
     """What lies beside the file where there is such a thing; else the text may be a name, an address or a device."""
     return str(folder / text) if (folder / text).exists() else text
-
-
-def check_together(settings: Settings) -> Settings:
-    """The same settings, when they go together.
-
-    Raises:
-        RequestError: they do not, with what to type.
-    """
-    if not settings.source:
-        raise RequestError("no source; give one: 0, picamera2, rtsp://…, a film or a folder (edge-nima cameras)")
-    if settings.out is None and settings.keep:
-        raise RequestError("--keep needs a folder: --out DIR")
-    pairs = (("mqtt_cert", "mqtt_key"), ("web_cert", "web_key"))
-    for key, partner in (*pairs, *(pair[::-1] for pair in pairs)):
-        if getattr(settings, key) and not getattr(settings, partner):
-            raise RequestError(f"{flag(key)} needs {flag(partner)}")
-    if settings.mqtt is None:
-        for key in ("mqtt_ca", "mqtt_cert", "mqtt_password_file", "mqtt_insecure"):
-            if getattr(settings, key):
-                raise RequestError(f"{flag(key)} needs a broker: --mqtt mqtt://HOST")
-    if settings.web is not None and settings.web == settings.metrics_port:
-        raise RequestError(f"--web and --metrics-port are both {settings.web}; the page has /metrics of its own")
-    return settings
-
-
-def changed(old: Settings, new: Settings) -> list[str]:
-    """Keys whose values differ."""
-    return [key for key in KEYS if getattr(old, key) != getattr(new, key)]
-
-
-def with_token(settings: Settings, token: str) -> Settings:
-    """The same with a token for the page."""
-    return replace(settings, web_token=token)
 
 
 def _checked(value: Any, limits: Mapping[str, Any], what: str) -> Any:
@@ -259,16 +340,16 @@ def _checked(value: Any, limits: Mapping[str, Any], what: str) -> Any:
         return _number_within(value, limits, what)
     if not isinstance(value, str):
         raise RequestError(f"{what} is {_toml(value)}; possible: text in quotes")
-    if kind == "duration":
-        low = limits["low"]
-        if seconds(value, what) < low:
-            raise RequestError(f"{what} is '{printable(value)}'; possible: {low:g}s and more")
-    elif kind == "size":
-        size(value, what)
+    if kind == "duration" and units.seconds(value, what) < limits["low"]:
+        raise RequestError(f"{what} is '{printable(value)}'; possible: {limits['low']:g}s and more")
+    if kind == "size" and value != "none" and not units.size(value, what):
+        raise RequestError(f"{what} is '{printable(value)}'; possible: 500MB, 2GB, 1GiB; none for no limit")
     choices = limits.get("choices")
     if choices and value not in choices:
         near = get_close_matches(value, choices, 1)
         hint = f" (did you mean {near[0]}?)" if near else ""
+        if value in ("jsonl", "csv"):
+            hint = "; for lines: --print, or afterwards edge-nima best DIR --export " + value
         raise RequestError(f"{what} is '{printable(value)}'; possible: {', '.join(choices)}{hint}")
     return value
 

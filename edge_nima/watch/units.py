@@ -10,8 +10,6 @@ from datetime import UTC, datetime, time
 from edge_nima.errors import RequestError, printable
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_BYTES = {"": 1, **{unit: 1000**power for power, unit in enumerate("kmgt", 1)}}
-_BINARY = {unit: 1024**power for power, unit in enumerate("kmgt", 1)}
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|min|[smhdw])", re.ASCII)
 _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)(i?)b?", re.ASCII)
@@ -20,15 +18,9 @@ _LARGEST = 2**63 - 1  # what SQLite and the file systems count to
 
 
 def seconds(text: str, option: str = "duration") -> float:
-    """A duration as typed, in seconds, 0 to a hundred years.
+    """A duration as typed, in seconds, 0 to a hundred years; RequestError for anything else, with the option's name.
 
-    Args:
-        text: "90s", "10m", "2h", "1.5h", "1h30m", "1d", "1w", "500ms", and what `duration_text` says; a bare number
-            is seconds.
-        option: what it is called in the error, "--every" say.
-
-    Raises:
-        RequestError: it is something else.
+    "90s", "10m", "2h", "1.5h", "1h30m", "1d", "1w", "500ms", and what `duration_text` says; a bare number is seconds.
     """
     typed = text.strip().lower()
     if _NUMBER.fullmatch(typed):
@@ -44,21 +36,16 @@ def seconds(text: str, option: str = "duration") -> float:
 
 
 def size(text: str, option: str = "size") -> int:
-    """A size as typed, in bytes, 0 to 2**63 - 1.
+    """A size as typed, in bytes, 1 to 2**63 - 1; RequestError for anything else, with the option's name.
 
-    Args:
-        text: "2GB", "500MB", "1.5G" (powers of 1000), "1GiB", "512MiB" (of 1024); a bare number is bytes.
-        option: what it is called in the error, "--max-disk" say.
-
-    Raises:
-        RequestError: it is something else.
+    "2GB", "500MB", "1.5G" (powers of 1000), "1GiB", "512MiB" (of 1024); a bare number is bytes.
     """
     match = _SIZE.fullmatch(text.strip().lower())
     if match and (match[2] or not match[3]):
-        value = float(match[1]) * (_BINARY if match[3] else _BYTES)[match[2]]
-        if value < _LARGEST:
+        value = float(match[1]) * (1024 if match[3] else 1000) ** " kmgt".index(match[2])
+        if 1 <= value < _LARGEST:
             return int(value)
-    raise RequestError(f"{option} is '{printable(text)}'; possible: 500MB, 2GB, 1.5GB, 512MiB, 1GiB")
+    raise RequestError(f"{option} is '{printable(text)}'; possible: 500MB, 2GB, 1.5GB, 512MiB, or none for no limit")
 
 
 def duration_text(value: float) -> str:
@@ -80,27 +67,19 @@ def duration_text(value: float) -> str:
 
 def size_text(value: int) -> str:
     """Bytes as a person says them, in powers of 1000: "812 B", "1.5 GB"."""
-    if value < 1000:
-        return f"{value} B"
-    amount = float(value)
-    for unit in ("kB", "MB", "GB", "TB"):
-        amount /= 1000
-        if amount < 999.5 or unit == "TB":
+    amount, unit = float(value), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 999.5:
             break
+        amount, unit = amount / 1000, larger
     return f"{amount:.3g} {unit}" if amount < 999.5 else f"{amount:.0f} {unit}"
 
 
 def moment(text: str, now: float, option: str = "time") -> float:
-    """A moment as typed, in seconds since 1970 UTC.
+    """A moment as typed, in seconds since 1970 UTC as `now` is; RequestError for anything else, with the option's name.
 
-    Args:
-        text: a duration ("2h": so long before `now`), a date ("2026-11-24"), a date and time ("2026-11-24 08:30", with
-            "Z" or "+01:00" where it is not the local time), or a time of the day that `now` is in ("08:30").
-        now: seconds since 1970 UTC.
-        option: what it is called in the error, "--since" say.
-
-    Raises:
-        RequestError: it is something else.
+    A duration ("2h": so long before `now`), a date ("2026-11-24"), a date and time ("2026-11-24 08:30", with "Z" or
+    "+01:00" where it is not the local time), or a time of the day that `now` is in ("08:30").
     """
     typed = text.strip()
     readings: tuple[Callable[[], float], ...] = (
@@ -117,15 +96,10 @@ def moment(text: str, now: float, option: str = "time") -> float:
 
 
 def utc_text(at: float) -> str:
-    """A moment in seconds since 1970 UTC as ISO 8601 in UTC with milliseconds: "2026-11-24T08:30:00.123Z"."""
-    # The rest of a millisecond is cut off, as in the names of frames and photographs: they must agree.
+    """A moment in seconds since 1970 UTC as ISO 8601 in UTC to the millisecond, cut off: "2026-11-24T08:30:00.123Z"."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def utc_moment(text: str) -> float:
-    """The moment that `utc_text` wrote, in seconds since 1970 UTC, to the millisecond.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """The moment that `utc_text` wrote, in seconds since 1970 UTC; ValueError for anything else."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC).timestamp()

@@ -3,90 +3,90 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from datetime import datetime
-from xml.sax.saxutils import escape, quoteattr
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 from PIL import ExifTags, Image
 
 from edge_nima import __version__
 from edge_nima.pixels import Pixels
+from edge_nima.records import write_whole
 
 NAMESPACE = "https://github.com/edge-nima/edge-nima/ns/1.0/"
+_HEAD = 256 * 1024  # the bytes of a file that its XMP is in
 _SIGNATURE = b"http://ns.adobe.com/xap/1.0/\0"
+_RATING = re.compile(rb'(xmp:Rating=")\d"')
+_LABEL = re.compile(rb'\s+xmp:Label="Favou?rite"|<xmp:Label>\s*Favou?rite\s*</xmp:Label>', re.IGNORECASE)
 
 
 def encode(
-    rgb: Pixels,
-    *,
-    mean: float,
-    std: float,
-    distribution: Sequence[float],
-    model: str,
-    taken_at: float,
-    camera: str,
-    rating: int,
-    quality: int = 92,
-) -> bytes:
-    """A JPEG file with XMP and EXIF.
+    rgb: Pixels, *, mean: float, std: float, distribution: Sequence[float], model: str, taken_at: float, camera: str,
+    hash: int = 0, rating: int = 0, quality: int = 92,
+) -> bytes:  # fmt: skip
+    """A JPEG file of uint8, (height, width, 3), red first, upright, with its score in XMP and its local time in EXIF.
 
-    Args:
-        rgb: uint8, (height, width, 3), red first, upright.
-        mean: rating, 1..10.
-        std: of the ratings, rating points.
-        distribution: ten proportions.
-        model: the model's name and digits, as in records.
-        taken_at: wall-clock time, seconds since 1970 UTC; written as local time with its offset.
-        camera: the source's label.
-        rating: 1..5 stars.
-        quality: of the JPEG, 1..95.
-
-    Raises:
-        ValueError: a picture larger than 65535 pixels a side.
+    `rating`: 1..5 stars, 0 for none yet (`with_rating`). OSError: a picture of more than 65535 pixels a side.
     """
     taken = datetime.fromtimestamp(taken_at).astimezone()
-    file = io.BytesIO()
-    try:
-        Image.fromarray(rgb).save(file, "JPEG", quality=quality, exif=_exif(taken))
-    except OSError as error:  # how Pillow says that JPEG cannot hold so many pixels
-        raise ValueError(f"cannot be a JPEG: {error}") from error
-    facts = {"mean": f"{mean:.4f}", "std": f"{std:.4f}", "model": model, "camera": camera}
-    packet = _packet(taken.isoformat(timespec="milliseconds"), rating, facts, distribution)
-    content = file.getvalue()
-    # Behind the EXIF segment, which Pillow writes first or second. Pillow itself writes XMP from version 11 on only.
-    at = content.index(b"\xff\xe1")
-    at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    segment = _SIGNATURE + packet
-    return content[:at] + b"\xff\xe1" + (2 + len(segment)).to_bytes(2, "big") + segment + content[at:]
-
-
-def _exif(taken: datetime) -> Image.Exif:
-    exif = Image.Exif()
-    exif[ExifTags.Base.Software] = f"edge-nima {__version__}"
-    local = taken.strftime("%Y:%m:%d %H:%M:%S")
-    offset = taken.isoformat(timespec="seconds")[-6:]
-    exif[ExifTags.Base.DateTime] = local
-    exif.get_ifd(ExifTags.IFD.Exif).update(
-        {
-            ExifTags.Base.DateTimeOriginal: local,
-            ExifTags.Base.OffsetTime: offset,
-            ExifTags.Base.OffsetTimeOriginal: offset,
-            ExifTags.Base.SubsecTimeOriginal: f"{taken.microsecond // 1000:03}",
-        }
-    )
-    return exif
-
-
-def _packet(taken: str, rating: int, facts: dict[str, str], distribution: Sequence[float]) -> bytes:
+    facts = {"mean": f"{mean:.4f}", "std": f"{std:.4f}", "model": model, "camera": camera, "hash": f"{hash:016x}"}
     ours = "".join(f"\n   edge_nima:{name}={quoteattr(value)}" for name, value in facts.items())
-    bins = "".join(f"<rdf:li>{escape(f'{share:.5f}')}</rdf:li>" for share in distribution)
-    return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+    bins = "".join(f"<rdf:li>{share:.5f}</rdf:li>" for share in distribution)
+    packet = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
   <rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:edge_nima="{NAMESPACE}"
-   xmp:Rating="{rating}" xmp:CreateDate="{taken}" xmp:CreatorTool="edge-nima {__version__}"{ours}>
+   xmp:Rating="{rating}" xmp:CreateDate="{taken.isoformat(timespec="milliseconds")}"
+   xmp:CreatorTool="edge-nima {__version__}"{ours}>
    <edge_nima:distribution><rdf:Seq>{bins}</rdf:Seq></edge_nima:distribution>
   </rdf:Description>
  </rdf:RDF>
 </x:xmpmeta>
-<?xpacket end="r"?>""".encode()
+<?xpacket end="w"?>"""
+    segment = _SIGNATURE + packet.encode()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Software] = f"edge-nima {__version__}"
+    details = exif.get_ifd(ExifTags.IFD.Exif)
+    details[ExifTags.Base.DateTimeOriginal] = taken.strftime("%Y:%m:%d %H:%M:%S")
+    details[ExifTags.Base.OffsetTimeOriginal] = taken.isoformat(timespec="seconds")[-6:]
+    details[ExifTags.Base.SubsecTimeOriginal] = f"{taken.microsecond // 1000:03}"
+    # Not as `xmp`, which Pillow writes from version 11 on only.
+    extra = b"\xff\xe1" + (2 + len(segment)).to_bytes(2, "big") + segment
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, "JPEG", quality=quality, exif=exif, extra=extra)
+    return file.getvalue()
+
+
+def with_rating(content: bytes, rating: int) -> bytes:
+    """A photograph with other stars, of the same length."""
+    return _RATING.sub(rb'\g<1>%d"' % rating, content[:_HEAD], count=1) + content[_HEAD:]
+
+
+def hash_of(path: Path) -> int | None:
+    """The perceptual hash that is written in a photograph. OSError: it cannot be read."""
+    with open(path, "rb") as file:
+        found = re.search(rb'edge_nima:hash="([0-9a-f]{16})"', file.read(_HEAD))
+    return int(found[1], 16) if found else None
+
+
+def is_favourite(path: Path) -> bool:
+    """Whether a photograph's label is "Favourite", as people set it in photo managers; False when it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return _LABEL.search(file.read(_HEAD)) is not None
+    except OSError:
+        return False
+
+
+def mark(path: Path, favourite: bool) -> None:
+    """Set or remove the label "Favourite". Without XMP nothing is done. OSError: it cannot be written; it stays."""
+    content = path.read_bytes()
+    begin = content.find(_SIGNATURE, 0, _HEAD) - 2
+    if begin < 2 or is_favourite(path) == favourite:
+        return
+    end = begin + int.from_bytes(content[begin : begin + 2], "big")
+    packet = content[begin + 2 : end]
+    packet = _RATING.sub(rb'\g<0> xmp:Label="Favourite"', packet, count=1) if favourite else _LABEL.sub(b"", packet)
+    write_whole(path, content[:begin] + (2 + len(packet)).to_bytes(2, "big") + packet + content[end:])

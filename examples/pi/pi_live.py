@@ -1,14 +1,13 @@
-"""Score a camera live: one line that keeps changing, until Ctrl-C or the end of the film.
+"""Score a camera live: one line that keeps changing, until Ctrl-C or the end of the video.
 
-usage: pi_live.py [SOURCE]      picamera2 (the default), 0, /dev/video0, rtsp://..., http://..., a film, a folder
+usage: pi_live.py [SOURCE]      picamera2 (the default), 0, /dev/video0, rtsp://..., http://..., a video, a folder
 """
 
 import sys
 
 from edge_nima import EdgeNimaError, open_scorer
 from edge_nima.errors import PictureError
-from edge_nima.frames import NothingYet
-from edge_nima.frames.opening import open_source
+from edge_nima.sources import NothingYet, SourceOptions, open_source
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
@@ -22,7 +21,7 @@ def main(source_text: str) -> None:
     """Open, score, print, close."""
     live = sys.stdout.isatty()
     scorer = open_scorer()
-    source = open_source(source_text, width=1280, height=720)
+    source = open_source(source_text, SourceOptions(width=1280, height=720))
     try:
         source.open()
         while True:

@@ -15,10 +15,10 @@ import numpy as np
 from edge_nima.ava import Labels
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import RequestError, printable
-from edge_nima.frames.files import find_photographs
 from edge_nima.in_order import in_order
 from edge_nima.label_text import VOTES
 from edge_nima.names import Names
+from edge_nima.photographs import find_photographs
 from edge_nima.records import FileStamp
 from edge_nima_train.anomalies import Rules, find_anomalies
 from edge_nima_train.faults import COPY, EXTRA, MISSING, UNREADABLE, Fault
