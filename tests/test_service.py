@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from conftest import skip_without
 from edge_nima import open_scorer
 from edge_nima.cli import run
 from streams import film, free_port, needs
+from test_source_http import BARE, FIELD, OK, by_hand, part
 from watching import until
 
 skip_without("av", "edge-nima[camera]")
@@ -221,6 +223,64 @@ def test_kill_loses_no_photograph_of_the_running_window(video: Path, tmp_path: P
         assert one.end() == 0
     found = sorted((float(path.name.split("_")[2]) for path in kept(out)), reverse=True)
     assert found[0] == pytest.approx(best[0], abs=1e-3)
+
+
+def test_what_is_kept_today_stays_when_the_disk_is_full_and_older_days_are_thinned(video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for day in range(1, 11):
+        folder = out / "shots" / f"2025-11-{day:02}"
+        for hour, path in enumerate(photographs(folder, 6)):
+            path.rename(folder / f"garden_202511{day:02}T{hour:02}0000.000Z_{9 - hour / 10:.3f}_r5.jpg")
+    favourite = out / "shots" / "2025-11-01" / "garden_20251101T050000.000Z_8.500_r5.jpg"
+    favourite = favourite.rename(favourite.with_stem(f"{favourite.stem}_fav"))
+    before = sum(path.stat().st_size for path in kept(out))
+    keeping = ("--out", out, "--keep", 2, "--every", "1s", "--likeness", -1, "--max-disk", before, "--keep-per-day", 2)
+    with Watch(tmp_path, video, *FAST, *keeping) as one:
+        assert one.end(None) == 0
+    today = [path for path in kept(out) if not path.name.startswith("garden_2025")]
+    assert len(today) == one.said.count("kept garden_") == 6  # and not only the newest, all worse than what was there
+    assert favourite.exists()
+    for day in range(1, 11):
+        names = [path.name.split("_")[2] for path in kept(out) if f"2025-11-{day:02}" in str(path)]
+        assert {"9.000", "8.900"} <= set(names), "a day lost its best before others were thinned"
+
+
+def test_the_same_picture_in_window_after_window_is_kept_once(tmp_path: Path) -> None:
+    (photograph,) = photographs(tmp_path, 1)
+    out = tmp_path / "out"
+    keeping = ("--out", out, "--keep", 1, "--every", "1s", "--duration", "5s", "--fps", 10)
+    with Watch(tmp_path, photograph, "--loop", *FAST, *keeping) as one:
+        assert one.end(None) == 0
+    assert len(kept(out)) == 1
+
+
+def test_a_video_with_a_rotation_flag_is_kept_upright(tmp_path: Path) -> None:
+    straight = film(tmp_path / "straight.mp4", seconds=1)
+    flagged, out = tmp_path / "flagged.mp4", tmp_path / "out"
+    command = [needs("ffmpeg"), "-v", "error", "-i", str(straight), "-c", "copy", "-metadata:s:v", "rotate=90"]
+    subprocess.run([*command, str(flagged)], check=True)
+    with Watch(tmp_path, flagged, *FAST, "--out", out, "--keep", 1) as one:
+        assert one.end(None) == 0
+    (path,) = kept(out)
+    with Image.open(path) as image:
+        assert image.size == (240, 320)
+
+
+@pytest.mark.parametrize("name", ["a boundary in a comment", "no boundary", "another boundary", "no end marker"])
+def test_streams_of_cameras_in_the_field_are_scored_and_a_fault_is_one_line(name: str, tmp_path: Path) -> None:
+    headers, piece = FIELD[name]
+
+    def answer(request: bytes) -> Iterator[bytes]:
+        yield OK + headers + b"\r\n\r\n"
+        for number in range(10_000):
+            yield part(b"frame", BARE[: len(BARE) // 2]) if number % 2 and name == "no end marker" else piece
+            time.sleep(0.02)
+
+    out = tmp_path / "out"
+    with by_hand(answer) as address, Watch(tmp_path, f"http://{address}", *FAST, "--out", out) as one:
+        until(lambda: len(rows(out)) >= 30)
+        assert one.end() == 0
+    assert one.said.count("a damaged frame") <= 1
 
 
 # --- signals and settings -------------------------------------------------------------------------------------------
@@ -425,6 +485,21 @@ def test_a_token_from_the_settings_is_not_logged(video: Path, tmp_path: Path) ->
     with Watch(tmp_path, video, "--loop", "--realtime", *FAST, *web) as one:
         one.says("the page is at")
         time.sleep(0.5)
+        assert one.end() == 0
+    assert token not in one.said
+
+
+def test_behind_a_proxy_the_page_is_at_its_path_and_gives_a_picture_for_the_token(video: Path, tmp_path: Path) -> None:
+    skip_without("uvicorn", "edge-nima[web]")
+    token, port = "correct-horse-battery-staple", free_port()
+    web = ("--web", port, "--web-base", "/camera", "--web-token", token)
+    with Watch(tmp_path, video, "--loop", "--realtime", *FAST, *web) as one:
+        one.says("the page is at")
+        for path in ("/camera/live.jpg", "/live.jpg"):  # a proxy that strips its path, and one that does not
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}?token={token}", timeout=20) as got:
+                assert got.read(2) == b"\xff\xd8"
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/camera/live.jpg?token=wrong", timeout=20)
         assert one.end() == 0
     assert token not in one.said
 
