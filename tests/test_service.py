@@ -193,6 +193,7 @@ def slow_card(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
+@pytest.mark.slow
 def test_on_a_slow_card_it_writes_no_more_often_and_the_stop_loses_nothing(
     slow_card: Path, video: Path, tmp_path: Path
 ) -> None:
@@ -210,6 +211,7 @@ def test_on_a_slow_card_it_writes_no_more_often_and_the_stop_loses_nothing(
     assert "lost" not in one.said
 
 
+@pytest.mark.slow
 def test_kill_loses_no_photograph_of_the_running_window(video: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = (video, "--loop", "--realtime", *FAST, "--out", out, "--keep", 3, "--every", "1h", "--likeness", -1)
@@ -245,6 +247,7 @@ def test_what_is_kept_today_stays_when_the_disk_is_full_and_older_days_are_thinn
         assert {"9.000", "8.900"} <= set(names), "a day lost its best before others were thinned"
 
 
+@pytest.mark.slow
 def test_the_same_picture_in_window_after_window_is_kept_once(tmp_path: Path) -> None:
     (photograph,) = photographs(tmp_path, 1)
     out = tmp_path / "out"
@@ -386,6 +389,7 @@ service.open_source = open_source
 """
 
 
+@pytest.mark.slow
 def test_an_error_while_the_source_is_made_again_does_not_end_the_capture(video: Path, tmp_path: Path) -> None:
     arguments = (video, "--loop", "--realtime", *FAST, "--lost-after", "0.5s", "--out", tmp_path / "out")
     with Watch(tmp_path, *arguments, first=MAKING_FAILS) as one:
