@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from command import rows
 from conftest import PHOTOS
 from edge_nima.scorer import open_scorer
 from raspberry import MODEL, RUNTIMES, Pi, missing
@@ -92,11 +93,10 @@ def test_float16_scores_as_this_machine_does(pi: Pi) -> None:
 def test_thirty_frames_are_watched(pi: Pi, runtime: str, tmp_path: Path) -> None:
     photographs = sorted(PHOTOS.glob("*.jpg"))
     patient = ["--threads", "1", "--stuck-after", "60s", "--lost-after", "60s"]
-    command = ["-m", "edge_nima", "watch", *photographs, "--loop", "--max-frames", "30", "--records", "jsonl", *patient]
+    command = ["-m", "edge_nima", "watch", *photographs, "--loop", "--max-frames", "30", *patient]
     done = pi.run([*command, "--out", tmp_path / "out"], 900)
     assert done.returncode == 0, done.stderr
-    lines = (tmp_path / "out" / "scores.jsonl").read_text().splitlines()
-    means = [json.loads(line)["mean"] for line in lines]
+    means = [mean for _, mean in rows(tmp_path / "out")]
     assert len(means) == 30
     scorer = open_scorer()
     here = [scorer.score(photograph).mean or math.nan for photograph in photographs]
