@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import signal
 import socket
 import sys
@@ -18,26 +17,26 @@ PORT = int(sys.argv[1])
 seen = 0
 
 
-def events() -> tuple[http.client.HTTPResponse, str]:
-    """An open stream of events, and the name that this viewer has."""
+def events() -> http.client.HTTPResponse:
+    """An open stream of events."""
     line = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
     line.request("GET", "/events")
     answer = line.getresponse()  # owns the connection: let go of, it ends
     while not (told := answer.readline()).startswith(b"data: "):
         if not told:
             raise http.client.HTTPException("no events")
-    return answer, json.loads(told[6:])["viewer"]
+    return answer
 
 
 def look() -> None:
     """Fetch pictures as they come, and read the events meanwhile."""
     global seen
-    stream, name = events()
+    stream = events()
     threading.Thread(target=_read, args=(stream,), daemon=True).start()
     pictures = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
     after = 0
     while True:
-        pictures.request("GET", f"/live.jpg?viewer={name}&after={after}")
+        pictures.request("GET", f"/live.jpg?after={after}")
         answer = pictures.getresponse()
         answer.read()
         if answer.status == 200:
@@ -54,13 +53,13 @@ def _read(stream: http.client.HTTPResponse) -> None:
 
 def stare() -> None:
     """Ask for pictures and never read one."""
-    stream, name = events()
+    stream = events()
     line = socket.socket()
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     line.connect(("127.0.0.1", PORT))
     with stream, line:
         while True:
-            line.sendall(f"GET /live.jpg?viewer={name}&after=0 HTTP/1.1\r\nHost: 127.0.0.1:{PORT}\r\n\r\n".encode())
+            line.sendall(f"GET /live.jpg?after=0 HTTP/1.1\r\nHost: 127.0.0.1:{PORT}\r\n\r\n".encode())
             time.sleep(0.1)
 
 

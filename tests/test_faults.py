@@ -160,7 +160,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_disk_that_is_filled_and_freed(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder_module, "RETRY_EVERY_S", 0.2)
     monkeypatch.setattr("edge_nima.watch.keeper.RETRY_EVERY_S", 0.2)
-    recorder = Recorder(Records(small_disk), write_every_s=0.1)
+    # With a limit, which bounds SQLite's log too: of its usual 4 MB the disk would stay full for good.
+    recorder = Recorder(Records(small_disk, max_bytes=1_000_000), write_every_s=0.1)
     gallery = Gallery(small_disk, 200_000)
     keeper = Keeper(gallery, KeepPolicy(keep=1, every_s=1.0, likeness=-1), "fake")
     source = FakeSource(every_s=0.005, then="frame")
