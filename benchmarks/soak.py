@@ -5,7 +5,7 @@ usage: soak.py FILM [--frames 100000] [--real 10000] [--no-keep]
 A whole watcher on a looped film, as fast as it goes: SQLite records, the best three of each minute of film kept within
 20 MB, the page with a viewer in a process of its own, and a Mosquitto where one is installed. The model scores the
 first frames; for the rest a stub answers, with means of its own, in no time. "Within" is the difference to after the
-first 1,000 frames, of the process and its worker together.
+first 2,000 frames, of the process and its worker together.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from edge_nima.sources import Frame
 from edge_nima.watch.events import Listener, Scored
 from edge_nima.watch.worker import WorkerProcess
 
-FIRST = 1000
+FIRST = 2000
 EVERY = 1000
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -292,8 +294,6 @@ def test_streams_of_cameras_in_the_field_are_scored_and_a_fault_is_one_line(name
 @contextlib.contextmanager
 def service_manager(folder: Path) -> Iterator[tuple[dict[str, str], list[str]]]:
     """systemd's side: the environment for the service, and what it says, as it comes."""
-    import threading
-
     path, heard = str(folder / "notify"), []  # type: tuple[str, list[str]]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.bind(path)
@@ -504,7 +504,23 @@ def test_behind_a_proxy_the_page_is_at_its_path_and_gives_a_picture_for_the_toke
                 assert got.read(2) == b"\xff\xd8"
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(f"http://127.0.0.1:{port}/camera/live.jpg?token=wrong", timeout=20)
+        over = threading.Event()
+
+        def look() -> None:
+            line = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                while not over.is_set():
+                    line.request("GET", f"/live.jpg?token={token}")
+                    line.getresponse().read()
+            line.close()
+
+        viewer = threading.Thread(target=look)
+        viewer.start()
+        time.sleep(0.5)
         assert one.end() == 0
+        over.set()
+        viewer.join()
+    assert "Traceback" not in one.said
     assert token not in one.said
 
 

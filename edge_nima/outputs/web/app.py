@@ -146,6 +146,8 @@ class Pages:
 
     async def picture(self, request: Request) -> Response:
         """The next picture of `camera` after number `after`, or now, with its age and score; 204 when none comes."""
+        if self._feed.closed:  # a wait would be cut short, which uvicorn calls an error
+            return text_response(503, "the service is stopping", {"Connection": "close"})
         camera = self._camera(request)
         pictures = camera.pictures
         camera.wanted_until = monotonic() + PICTURE_WAIT_S
