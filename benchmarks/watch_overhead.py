@@ -4,7 +4,7 @@ usage: watch_overhead.py FILM [--frames 3000] [--rounds 5] [--threads 1]
 
 "bare" reads the film with OpenCV, turns each frame to RGB and calls `Scorer.score`, one after another. "watch" does the
 same with its threads, its worker process, SQLite records and the best three of each ten minutes kept. All take turns in
-each round; starting is left out, stopping is within. Two figures: frames a second, where the watcher may read ahead on
+each round; starting and stopping are left out. Two figures: frames a second, where the watcher may read ahead on
 another core, and processor time a frame of the process and its worker together, where it may not hide anything.
 """
 
@@ -57,16 +57,16 @@ def bare(film: str, frames: int, threads: int) -> Measured:
 
 
 class FirstFrame(Listener):
-    """Notes when the first frame was scored, and what was used until then."""
+    """Notes when the first frame was scored and what was used until then, and when the last one was."""
 
     at: float | None = None
-    used = 0.0
+    last = used = 0.0
 
     def scored(self, scored: Scored, frame: Frame) -> None:
         """Note it."""
+        self.last = perf_counter()
         if self.at is None:
-            self.used = processor_s() + worker_s()
-            self.at = perf_counter()
+            self.used, self.at = processor_s() + worker_s(), self.last
 
 
 def service(listener: Listener, **settings: object) -> Service:
@@ -76,14 +76,14 @@ def service(listener: Listener, **settings: object) -> Service:
 
 
 def watch(film: str, frames: int, threads: int, out: Path, **more: object) -> Measured:
-    """The same by the service, from its first score to its end."""
+    """The same by the service, from its first score to its last."""
     first = FirstFrame()
     one = service(
         first, source=film, loop=True, threads=threads, max_frames=frames, out=str(out), keep=3, **more
     )  # fmt: skip
     one.run()
     assert first.at is not None
-    seconds = perf_counter() - first.at
+    seconds = first.last - first.at
     assert one.statuses()[0].counts.scored == frames, one.statuses()
     return (frames - 1) / seconds, (processor_s() - first.used) / (frames - 1) * 1e3
 

@@ -74,6 +74,7 @@ class WorkerProcess:
         self._file.flush()
         self._pixels = _mapped_pixels(self._file.fileno(), self._offset, self._how)
         self._lock = threading.Lock()
+        self._input = threading.local()  # each caller's pixels: a new array each time would be new pages each time
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
         self._started: deque[float] = deque(maxlen=RESTARTS_A_MINUTE + 1)
@@ -97,7 +98,10 @@ class WorkerProcess:
         hung, died, or could not be started: the next call starts another.
         """
         began = perf_counter()
-        pixels = to_input(check_rgb(picture.rgb), self._how)
+        pixels = getattr(self._input, "pixels", None)
+        if pixels is None:
+            pixels = self._input.pixels = np.empty_like(self._pixels)
+        to_input(check_rgb(picture.rgb), self._how, pixels)
         elapsed = perf_counter() - began
         with self._lock:
             began = perf_counter()
