@@ -12,7 +12,8 @@ import pytest
 
 from edge_nima.sources import Frame
 from edge_nima.watch import capture as module
-from edge_nima.watch.capture import FIRST_WAIT_S, LONGEST_WAIT_S, Capture, FaultLog, Slot, backoff
+from edge_nima.watch.capture import FIRST_WAIT_S, LONGEST_WAIT_S, Capture, Slot, backoff
+from edge_nima.watch.fault_log import FaultLog
 from fake_source import FakeSource
 
 

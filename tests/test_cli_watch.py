@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from command import rows
 from conftest import PHOTOS
 from edge_nima import open_scorer
 from edge_nima.card import read_card
@@ -58,17 +59,6 @@ def started(*arguments: str | Path, **how: object) -> Iterator[subprocess.Popen[
     finally:
         process.kill()
         process.communicate()
-
-
-def rows(out: Path) -> list[tuple[str, float]]:
-    if not (out / "scores.db").exists():
-        return []
-    with (
-        contextlib.closing(sqlite3.connect(f"file:{out}/scores.db?mode=ro", uri=True)) as database,
-        contextlib.suppress(sqlite3.OperationalError),  # no table yet
-    ):
-        return list(database.execute("SELECT name, mean FROM scores ORDER BY id"))
-    return []
 
 
 def test_a_film_is_scored_kept_and_recorded(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
-import re
 import threading
 from collections.abc import Callable
 from time import monotonic
 
 from edge_nima.errors import EdgeNimaError, PictureError, SourceError, reason
 from edge_nima.sources import Frame, NothingYet, Source
+from edge_nima.watch.fault_log import FaultLog
 
 log = logging.getLogger("edge_nima.watch")
 
@@ -18,33 +18,12 @@ FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 GRACE_S = 2.0  # for a read to return by itself, before its thread is abandoned
 MOST_ABANDONED = 4  # threads stuck in a driver at once; with more, only a new process helps
-REPEAT_S = 60.0  # between two log lines about the same fault
 
 
 def backoff(failures: int, chance: Callable[[], float] = random.random) -> float:
     """Seconds to wait before try `failures` + 1: doubled each time, the last half random, so that cameras spread."""
     full = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(failures - 1, 16))
     return full / 2 + full / 2 * chance()
-
-
-class FaultLog:
-    """Logs a fault when it is new, then at most once a minute with how often it came. Numbers do not make it new."""
-
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._clock = clock
-        self._seen: dict[str, tuple[float, int]] = {}
-
-    def log(self, level: int, text: str) -> None:
-        """Log `text`, or count it."""
-        kind, now = re.sub(r"\d+", "0", text), self._clock()
-        since, count = self._seen.get(kind, (float("-inf"), 0))
-        if now - since < REPEAT_S:
-            self._seen[kind] = since, count + 1
-            return
-        if len(self._seen) > 100:
-            self._seen.clear()
-        self._seen[kind] = now, 0
-        log.log(level, "%s%s", text, f" ({count} more since)" if count else "")
 
 
 class Slot:

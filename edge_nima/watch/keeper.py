@@ -16,6 +16,7 @@ from edge_nima.errors import OutputError, reason
 from edge_nima.pixels import Pixels
 from edge_nima.sources import BufferPool, Frame
 from edge_nima.watch.events import Listener, Scored
+from edge_nima.watch.fault_log import FaultLog
 from edge_nima.watch.gallery import Gallery, label_in_names
 from edge_nima.watch.policy import TIE, Candidate, KeepPolicy, Ratings, Window, by_sharpness, choose
 from edge_nima.watch.similarity import hamming, perceptual_hash, sharpness
@@ -73,6 +74,7 @@ class Keeper:
         self.shots = 0  # photographs written
         self.lost = 0  # those that would have been, had they been encoded or had there been room
         self.problem: str | None = None  # why none can be written now
+        self._faults = FaultLog()
         self.alive_at = monotonic()  # of the thread's last step; idle, it takes one every five seconds
         self._thread = threading.Thread(target=self._run, name="edge-nima shots", daemon=True)
         self._thread.start()
@@ -228,7 +230,7 @@ class Keeper:
                     log.warning("photographs cannot be written; scoring goes on: %s", error)
                 self.problem, self._retry_at = reason(error), monotonic() + RETRY_EVERY_S
             except Exception as error:  # what cannot be made into a file must not end the keeping of the others
-                log.error("a photograph of '%s' cannot be kept: %s", self._camera, reason(error))
+                self._faults.mistake(f"a photograph of '{self._camera}' cannot be kept", error)
                 with self._work:
                     self.lost += not shot.gone
                     shot.gone = True
@@ -276,8 +278,8 @@ class Keeper:
         for listener in self._listeners:
             try:
                 listener.kept(kept)
-            except Exception:  # a publisher's own mistake must not end the keeping
-                log.exception("a listener failed")
+            except Exception as error:  # a publisher's own mistake must not end the keeping
+                self._faults.mistake("an output failed", error)
         return True
 
     def _recover(self) -> None:

@@ -14,8 +14,9 @@ from typing import Protocol
 from edge_nima.errors import EdgeNimaError, printable, reason
 from edge_nima.records import ScoreRecord
 from edge_nima.sources import Frame, Source
-from edge_nima.watch.capture import Capture, FaultLog, Slot
+from edge_nima.watch.capture import Capture, Slot
 from edge_nima.watch.events import Counts, Health, Listener, Scored, State, Status
+from edge_nima.watch.fault_log import FaultLog
 from edge_nima.watch.keeper import Keeper
 from edge_nima.watch.recorder import Recorder
 from edge_nima.watch.schedule import PictureMonitor, Schedule
@@ -206,7 +207,7 @@ class Watcher:
                 elif self._capture.ended and self._slot.empty:
                     break
         except BaseException as error:  # the service ends with it: whoever watches us starts us again
-            log.exception("%s: the loop failed", self.camera)
+            self._faults.mistake(f"{self.camera}: the loop failed", error)
             self.failed = error
 
     def _limit_reached(self) -> bool:
@@ -349,5 +350,4 @@ class Watcher:
         try:
             call(*values)
         except Exception as error:  # an output's own mistake must not end a camera
-            self._faults.log(logging.ERROR, f"an output failed: {error.__class__.__name__}: {reason(error)}")
-            log.debug("an output failed", exc_info=True)
+            self._faults.mistake("an output failed", error)

@@ -9,6 +9,7 @@ from time import monotonic, time
 
 from edge_nima.errors import EdgeNimaError, reason
 from edge_nima.watch.events import Scored
+from edge_nima.watch.fault_log import FaultLog
 from edge_nima.watch.records import Event, Records
 
 log = logging.getLogger("edge_nima.watch")
@@ -32,7 +33,7 @@ class Recorder:
         self._events: deque[Event] = deque(maxlen=EVENTS_HELD)
         self._recorded, self._lost = Counter[str](), Counter[str]()
         self._guard, self._stop = threading.Lock(), threading.Event()
-        self._given_up = False
+        self._given_up, self._faults = False, FaultLog()
         self.problem: str | None = None  # why nothing can be written now
         self.alive_at = monotonic()  # the thread's last sign of life: every five seconds while it is not writing
         self._thread = threading.Thread(target=self._run, name="edge-nima records", daemon=True)
@@ -100,7 +101,7 @@ class Recorder:
                 log.warning("records cannot be written: %s", error)
         except Exception as error:  # a mistake in the program must not end the recording of what comes after
             problem, counted = reason(error), self._lost
-            log.exception("%d records cannot be written and are lost", len(batch))
+            self._faults.mistake(f"{len(batch)} records cannot be written and are lost", error)
         with self._guard:
             self.problem, self._in_hand = problem, []
             if not self._given_up and counted is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,6 +20,7 @@ from PIL import Image
 from edge_nima.outputs import Context
 from edge_nima.sources import Frame
 from edge_nima.watch.events import Scored
+from edge_nima.watch.fault_log import FaultLog
 
 T = TypeVar("T")
 
@@ -33,7 +33,6 @@ _SENT_A_SECOND = 96  # to all viewers together: what they cost is bounded, howev
 _ROWS = 540  # of the copy, about: every second row of 1080
 _QUALITY = 72
 
-log = logging.getLogger("edge_nima.outputs")
 
 Point = tuple[int, float, float, float, int]
 """Which step of the clock, then the lowest, mean and highest score in it, and how many there were."""
@@ -141,8 +140,8 @@ class CameraFeed:
         try:
             picture = (_jpeg(rows, shape), json.dumps(score_fields(scored)), monotonic())
             self._feed.soon(self.pictures.put, picture)
-        except Exception:
-            log.exception("cannot make the page's live picture")
+        except Exception as error:  # the next one may be made
+            self._feed.faults.mistake("cannot make the page's live picture", error)
         self._busy = False
 
 
@@ -162,7 +161,7 @@ class StatusFeed:
         """`most_viewers`: open pages at once."""
         self.viewers, self.most_viewers = 0, most_viewers
         """Open pages, each with a stream of events; and how many there may be."""
-        self.closed = False
+        self.closed, self.faults = False, FaultLog()
         self.encoder = ThreadPoolExecutor(1, "edge-nima-web-picture")
         self.loop: asyncio.AbstractEventLoop | None = None
         self.cameras = {label: CameraFeed(label, usual_s, self) for label, usual_s in context.cameras.items()}
@@ -192,8 +191,8 @@ class StatusFeed:
             if self.viewers:
                 try:
                     self.latest.put(json.dumps(self.fields()))
-                except Exception:  # the page goes on, and shows that its numbers are old
-                    log.exception("cannot give the page the cameras' status")
+                except Exception as error:  # the page goes on, and shows that its numbers are old
+                    self.faults.mistake("cannot give the page the cameras' status", error)
             await self._changes.after(before, _EVERY_S)
 
     def close(self) -> None:
