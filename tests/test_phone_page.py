@@ -97,7 +97,7 @@ def test_live_scores_are_pythons_on_the_same_frames(
     seen.ready()
     seen.page.select_option("#model-choice", f"{model}.tflite")
     seen.until(f"document.querySelector('#model').dataset.name === '{model}'")
-    backend = seen.until("document.documentElement.dataset.backend", 60)
+    backend = seen.ready()
     seen.live()
     seen.page.wait_for_timeout(1200)
     proof = proof_of(seen.saved("#proof"))

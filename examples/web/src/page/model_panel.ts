@@ -121,6 +121,7 @@ export class ModelPanel {
   async #load(choice: string): Promise<void> {
     const wanted = ++this.#wanted;
     this.#notice('');
+    if (choice === this.#used && this.#scoring.state.is === 'ready') return; // what is at work is not loaded again
     try {
       if (this.#scoring.engine === null) this.#scoring.loading('Loading the model');
       const model = choice === OWN ? this.#own : await this.#download(choice);
