@@ -23,11 +23,11 @@ from machine import keep
 from edge_nima.agreement import pearson, spearman
 from edge_nima.distribution import Floats, earth_movers_distance, mean_rating
 from edge_nima.pixels import read_input
-from edge_nima_train.checkpoint import open_trained
+from edge_nima_train.checkpoint import open_checkpoint
 from edge_nima_train.config import read_config
 from edge_nima_train.manifest import Manifest, read_manifest, write_manifest
-from edge_nima_train.network import weights_path
 from edge_nima_train.split import place
+from edge_nima_train.start import weights_path
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def _folds(manifest: Manifest, column: str, folds: int) -> Floats:
 
 
 def _predict(checkpoint: Path, manifest: Manifest, rows: Floats) -> Floats:
-    trained = open_trained(checkpoint)
+    trained = open_checkpoint(checkpoint)
     pixels = np.stack([read_input(manifest.photograph(int(row)), trained.preprocessing) for row in rows])
     given = np.asarray(trained.predict(pixels), np.float64)
     return given / given.sum(axis=1, keepdims=True)

@@ -3,7 +3,7 @@
 usage: input_scaling.py WEIGHTS PHOTOGRAPHS CALIBRATION [--runs 60]
 
 Ways: "host" (float32 input, scaled by the caller), "mul_add" (CAST, MUL, ADD), "sub_mul" (CAST, SUB; the factor folds
-into the first convolution), "quantize" (int8 only: the input's own scale and zero point). edge_nima_convert.recipes
+into the first convolution), "quantize" (int8 only: the input's own scale and zero point). `tflite.keras` there
 uses sub_mul for the float recipes and quantize for int8; this is the measurement behind that choice.
 """
 
@@ -22,9 +22,9 @@ import numpy as np
 from machine import keep, percentiles
 
 from edge_nima.interpreter import open_runtime
-from edge_nima_convert.checkpoint import Checkpoint, open_checkpoint
 from edge_nima_convert.photographs import load_inputs
-from edge_nima_convert.recipes import quiet_tensorflow
+from edge_nima_convert.tflite.keras import quiet_tensorflow
+from edge_nima_train.checkpoint import Checkpoint, open_checkpoint
 
 
 def make(checkpoint: Checkpoint, way: str, calibration: np.ndarray | None) -> bytes:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from edge_nima.distribution import Floats, as_distribution, earth_movers_distance, mean_rating, rating_std
 
 FLIP_AT = 5.0
+_ROUNDING = 5e-6
+"""Ten times what float32 arithmetic moves a mean of 5 by; far below the step of a mean of votes."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,22 @@ class Agreement:
     """Standard deviation of the candidate's means over that of the reference's; a collapsed model has a small one."""
     largest_bin: float
     """Largest absolute difference of any bin of any photograph."""
+    reference_spread: float
+    """Standard deviation of the reference's means, rating points; 0 where they are all the same."""
+
+    def share(self, statistic: str) -> float:
+        """A statistic in rating points as a share of the reference's spread; `nan` where there is no spread."""
+        value: float = getattr(self, statistic)
+        return value / self.reference_spread if self.reference_spread > 0 else math.nan
+
+
+def is_good(means: ArrayLike) -> NDArray[np.bool_]:
+    """Whether mean ratings are on the good side of 5, to which 5 itself belongs, however it was rounded.
+
+    A histogram around 5 has a mean of 5 but for the last bits of float32 or float64, which differ between runtimes.
+    """
+    good: NDArray[np.bool_] = np.asarray(means, np.float64) >= FLIP_AT - _ROUNDING
+    return good
 
 
 def measure_agreement(reference: ArrayLike, candidate: ArrayLike) -> Agreement:
@@ -55,9 +74,6 @@ def measure_agreement(reference: ArrayLike, candidate: ArrayLike) -> Agreement:
     Args:
         reference: shape (n, 10), votes or proportions, n at least 1.
         candidate: shape (n, 10), the same photographs in the same order.
-
-    Returns:
-        The `Agreement`.
 
     Raises:
         ValueError: the shapes differ, n is 0, or a row is no histogram.
@@ -70,57 +86,47 @@ def measure_agreement(reference: ArrayLike, candidate: ArrayLike) -> Agreement:
     if len(ref) == 0:
         raise ValueError("agreement needs at least one photograph")
     ref, cand = as_distribution(ref), as_distribution(cand)
-    a, b = mean_rating(ref), mean_rating(cand)
-    gap = b - a
-    spread = float(a.std()) if np.ptp(a) > 0 else 0.0  # the std of a constant need not be 0 to the last bit
+    a, b, whole = mean_rating(ref), mean_rating(cand), np.ones((1, len(ref)))
+    gap = np.abs(b - a)
     return Agreement(
         n=len(ref),
-        mae=float(np.abs(gap).mean()),
-        bias=float(gap.mean()),
-        p99=float(np.percentile(np.abs(gap), 99)),
-        maximum=float(np.abs(gap).max()),
-        std_mae=float(np.abs(rating_std(cand) - rating_std(ref)).mean()),
-        emd_r1=float(earth_movers_distance(ref, cand, r=1).mean()),
-        emd_r2=float(earth_movers_distance(ref, cand, r=2).mean()),
-        srcc=spearman(a, b),
-        plcc=pearson(a, b),
-        flips=float(((a >= FLIP_AT) != (b >= FLIP_AT)).mean()),
-        spread_ratio=float(b.std()) / spread if spread > 0 else float("nan"),
+        p99=float(np.percentile(gap, 99)),
+        maximum=float(gap.max()),
         largest_bin=float(np.abs(cand - ref).max()),
+        reference_spread=float(weighted_std(a, whole)[0]),
+        **{name: float(values.mean()) for name, values in differences(ref, cand).items()},
+        **{name: float(values[0]) for name, values in resampled_means(a, b, whole).items()},
     )
+
+
+def differences(reference: Floats, candidate: Floats) -> dict[str, Floats]:
+    """What `Agreement` averages, by its names: of distributions of shape (n, 10), shape (n,) each."""
+    a, b = mean_rating(reference), mean_rating(candidate)
+    return {
+        "mae": np.abs(b - a),
+        "bias": b - a,
+        "std_mae": np.abs(rating_std(candidate) - rating_std(reference)),
+        "emd_r1": earth_movers_distance(reference, candidate, r=1),
+        "emd_r2": earth_movers_distance(reference, candidate, r=2),
+        "flips": (is_good(a) != is_good(b)).astype(np.float64),
+    }
 
 
 def pearson(a: ArrayLike, b: ArrayLike) -> float:
     """Pearson's linear correlation of two (n,) arrays; `nan` when n < 2 or either is constant."""
-    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    return float(np.clip(_direction(x) @ _direction(y), -1.0, 1.0))
-
-
-def _direction(values: Floats) -> Floats:
-    """Deviations from the mean, at unit length; scaled first, so that squares of tiny ones do not underflow."""
-    deviations = values - values.mean()
-    deviations /= np.abs(deviations).max()
-    unit: Floats = deviations / np.linalg.norm(deviations)
-    return unit
+    return float(weighted_pearson(a, b, np.ones((1, np.size(a))))[0])
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float:
     """Spearman's rank correlation of two (n,) arrays, ties sharing their mean rank; `nan` as `pearson`."""
-    return pearson(_ranks(np.asarray(a, np.float64)), _ranks(np.asarray(b, np.float64)))
-
-
-def _ranks(values: Floats) -> Floats:
-    """Ranks from 1, ties sharing the mean of the ranks that they span."""
-    _, where, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: Floats = (last - (counts - 1) / 2.0)[where]
-    return ranks
+    whole = np.ones((1, np.size(a)))
+    return float(weighted_pearson(weighted_ranks(a, whole), weighted_ranks(b, whole), whole)[0])
 
 
 RESAMPLES = 1000
 LEVEL = 0.95
+NORMAL = 1.959964
+"""Standard deviations either side of a normal mean that hold `LEVEL`."""
 FEWEST = 10
 """Photographs below which an interval is not given: resamples of fewer are mostly the same few."""
 
@@ -132,13 +138,9 @@ def bootstrap_weights(n: int, resamples: int = RESAMPLES, seed: int = 0) -> Iter
 
     Statistics of the same weights are paired: their difference has an interval of its own.
 
-    Args:
-        n: photographs; fewer than `FEWEST` give no draws.
-        resamples: how many draws.
-        seed: of the draws; the same weights for the same n, resamples, seed and version of NumPy.
-
     Returns:
-        float64, shape (some, n), a few draws at a time: how often each photograph is in each draw.
+        float64, shape (some, n), a few draws at a time: how often each photograph is in each draw; none for fewer than
+        `FEWEST`. The same for the same n, resamples, seed and version of NumPy.
     """
     random = np.random.default_rng(seed)
     if n < FEWEST:
@@ -150,32 +152,45 @@ def bootstrap_weights(n: int, resamples: int = RESAMPLES, seed: int = 0) -> Iter
         yield np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
 
 
-def percentile_interval(draws: ArrayLike, level: float = LEVEL) -> tuple[float, float]:
-    """Percentile interval of a bootstrapped statistic (Efron and Tibshirani 1993, chapter 13).
+def percentile_interval(draws: ArrayLike) -> tuple[float, float]:
+    """95 % percentile interval of a bootstrapped statistic (Efron and Tibshirani 1993, chapter 13).
 
     Args:
-        draws: shape (resamples,), `nan` where a resample leaves the statistic undefined.
-        level: share of the draws inside, in 0..1.
-
-    Returns:
-        Its two ends; `nan` for both when more than one draw in twenty is undefined, or there are no draws.
+        draws: shape (resamples,), `nan` where a resample leaves the statistic undefined; more than one in twenty, or no
+            draw at all, leave both ends `nan`.
     """
     values = np.asarray(draws, np.float64)
     defined = values[np.isfinite(values)]
     if len(defined) == 0 or len(defined) < 0.95 * len(values):
         return float("nan"), float("nan")
-    tail = 50 * (1 - level)
+    tail = 50 * (1 - LEVEL)
     low, high = np.percentile(defined, [tail, 100 - tail])
     return float(low), float(high)
 
 
-def resampled_means(a: Floats, b: Floats, weights: Floats) -> dict[str, Floats]:
-    """SRCC, PLCC and spread ratio of `b` to `a` in each of many resamples.
+def correlation_interval(value: float, draws: Floats) -> tuple[float, float]:
+    """95 % interval of a correlation near 1: normal on Fisher's z, less the bias that the draws show.
 
-    Args:
-        a: mean ratings, shape (n,).
-        b: mean ratings, shape (n,).
-        weights: shape (resamples, n), how often each photograph is drawn.
+    Copies in a resample are ties, so draws of a rank correlation lie below it. Of 300 samples of 300 photographs with
+    .9992 in truth, the percentile interval's upper end lay below that in 77 %, this one's in 3 %; of 100, 64 % and 9 %.
+    """
+    if math.isnan(percentile_interval(draws)[0]):
+        return math.nan, math.nan
+    z, centre = (np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12)) for r in (draws[np.isfinite(draws)], value))
+    low, high = (np.tanh(2 * centre - z.mean() + way * NORMAL * z.std()) for way in (-1, 1))
+    return min(value, float(low)), max(value, float(high))
+
+
+def wilson_interval(share: float, n: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a share of `n` (JASA 22, 1927): it holds for 0 of n as well."""
+    centre = share + NORMAL**2 / (2 * n)
+    reach = NORMAL * math.sqrt(share * (1 - share) / n + NORMAL**2 / (4 * n * n))
+    low, high = ((centre + way) / (1 + NORMAL**2 / n) for way in (-reach, reach))
+    return max(0.0, low), min(1.0, high)
+
+
+def resampled_means(a: Floats, b: Floats, weights: Floats) -> dict[str, Floats]:
+    """SRCC, PLCC and spread ratio of `b` to `a`, mean ratings of shape (n,), in each of many resamples.
 
     Returns:
         float64, shape (resamples,), by the names that `Agreement` has for them; `nan` where not defined.
@@ -189,15 +204,7 @@ def resampled_means(a: Floats, b: Floats, weights: Floats) -> dict[str, Floats]:
 
 
 def resampled_averages(columns: Mapping[str, Floats], weights: Floats) -> dict[str, Floats]:
-    """The average of each of several things in each of many resamples.
-
-    Args:
-        columns: shape (n,) each.
-        weights: shape (resamples, n), how often each photograph is drawn.
-
-    Returns:
-        float64, shape (resamples,), by the same names.
-    """
+    """The average of each of several things, shape (n,), in each of many resamples, shape (resamples,)."""
     averages = weights @ np.stack(list(columns.values()), axis=1) / weights.shape[1]
     return dict(zip(columns, averages.T, strict=True))
 
@@ -205,13 +212,8 @@ def resampled_averages(columns: Mapping[str, Floats], weights: Floats) -> dict[s
 def weighted_pearson(x: ArrayLike, y: ArrayLike, weights: ArrayLike) -> Floats:
     """Pearson's correlation in each of many resamples.
 
-    Args:
-        x: shape (n,), or (resamples, n) where it differs from one to the next.
-        y: the same.
-        weights: shape (resamples, n), how often each photograph is drawn.
-
-    Returns:
-        float64, shape (resamples,), in -1..1; `nan` where either is constant among what is drawn.
+    `x` and `y` have shape (n,), or (resamples, n) where they differ from one resample to the next. Returns float64,
+    shape (resamples,), in -1..1; `nan` where either is constant among what is drawn.
     """
     w = np.asarray(weights, np.float64)
     a, b = _weighted_deviations(x, w), _weighted_deviations(y, w)
@@ -222,14 +224,9 @@ def weighted_pearson(x: ArrayLike, y: ArrayLike, weights: ArrayLike) -> Floats:
 
 
 def weighted_ranks(values: ArrayLike, weights: ArrayLike) -> Floats:
-    """Ranks in each of many resamples, without sorting any of them; ties share their mean rank, copies are ties.
+    """Ranks of (n,) values in each of many resamples, shape (resamples, n); meaningless where the weight is 0.
 
-    Args:
-        values: shape (n,).
-        weights: shape (resamples, n), how often each photograph is drawn.
-
-    Returns:
-        float64, shape (resamples, n); meaningless where the weight is 0.
+    No resample is sorted for itself. Ties share their mean rank; copies are ties.
     """
     x, w = np.asarray(values, np.float64), np.asarray(weights, np.float64)
     _, where = np.unique(x, return_inverse=True)
@@ -241,15 +238,7 @@ def weighted_ranks(values: ArrayLike, weights: ArrayLike) -> Floats:
 
 
 def weighted_std(values: ArrayLike, weights: ArrayLike) -> Floats:
-    """Standard deviation (of the population) in each of many resamples.
-
-    Args:
-        values: shape (n,).
-        weights: shape (resamples, n), how often each photograph is drawn.
-
-    Returns:
-        float64, shape (resamples,).
-    """
+    """Standard deviation (of the population) of (n,) values in each of many resamples, shape (resamples,)."""
     w = np.asarray(weights, np.float64)
     x = np.asarray(values, np.float64)
     scale = float(np.abs(x - x.mean()).max())

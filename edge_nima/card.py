@@ -20,8 +20,8 @@ from edge_nima.gate import Verdict
 from edge_nima.pixels import Preprocessing
 
 FORMAT = "edge-nima card"
-FORMAT_VERSION = 2
-"""The newest that is read and written: 2 where the preprocessing has a `longest_edge`, else 1."""
+FORMAT_VERSION = 3
+"""The newest that is read; the oldest that can say the preprocessing is written, see `Preprocessing.format`."""
 CARD_FILE = "edge_nima_card.json"
 LABELS_FILE = "labels.txt"
 
@@ -80,7 +80,7 @@ class Card:
     def to_json(self) -> str:
         """The card as it is stored; `Card.from_json` reads it back."""
         how = self.preprocessing
-        told = {"format": FORMAT, "format_version": 1 if how.longest_edge is None else 2, **asdict(self)}
+        told = {"format": FORMAT, "format_version": how.format, **asdict(self)}
         return json.dumps({**told, "preprocessing": how.to_json()}, indent=1) + "\n"
 
     @classmethod

@@ -49,15 +49,9 @@ class ProbeResult:
 def check_model(model: ModelFile, threads: int = 1, open_model: OpenRuntime = open_runtime) -> list[ProbeResult]:
     """Run a model's golden probes through this machine's decoding, resizing and interpreter.
 
-    Args:
-        model: what `edge_nima.scorer.load_model` gave.
-        threads: processor threads of the interpreter.
-        open_model: makes the interpreter.
-
-    Returns:
-        One result a probe. It fails when the picture decodes to other pixels, when the mean or a bin lies further
-        from this model's own answer than the card's `tolerance.own`, or the mean further from the float checkpoint's
-        than `tolerance.reference`.
+    A probe fails when the picture decodes to other pixels, when the mean or a bin lies further from this model's own
+    answer than the card's `tolerance.own`, or the mean further from the float checkpoint's than `tolerance.reference`;
+    `edge_nima.gate.probe_tolerance` says where these come from.
 
     Raises:
         CardError: the card holds no probes.
@@ -81,11 +75,8 @@ def _run(probe: Probe, interpreter: Interpreter, how: Preprocessing, limits: Map
         distribution = interpreter.run()
     except EdgeNimaError as error:
         return replace(result, problem=reason(error))
-    result = replace(
-        result,
-        mean=float(mean_rating(distribution)),
-        largest_bin=float(np.abs(distribution - np.array(probe.own)).max()),
-    )
+    bins = np.abs(distribution - np.array(probe.own))
+    result = replace(result, mean=float(mean_rating(distribution)), largest_bin=float(bins.max()))
     return _judged(result, limits["own"], limits["reference"])
 
 

@@ -10,17 +10,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from edge_nima.agreement import (
-    FLIP_AT,
     RESAMPLES,
     Agreement,
     bootstrap_weights,
+    correlation_interval,
+    differences,
     measure_agreement,
     percentile_interval,
     resampled_averages,
     resampled_means,
+    wilson_interval,
 )
 from edge_nima.ava import read_labels
-from edge_nima.distribution import BINS, Floats, as_distribution, earth_movers_distance, mean_rating, rating_std
+from edge_nima.distribution import BINS, Floats, as_distribution, mean_rating
 from edge_nima.errors import RequestError, printable
 from edge_nima.joining import Join, Opinions, join_opinions, ratings_of, read_opinions
 from edge_nima.people import INFERRED, PeoplePart, hold_against_people, people_means
@@ -75,7 +77,7 @@ class Comparison:
     """`nan` where a photograph has no ratings."""
     agreement: Agreement
     intervals: Mapping[str, tuple[float, float]]
-    """Bootstrapped 95 % intervals of `agreement`, by field; p99, maximum and largest_bin have none."""
+    """95 % intervals of `agreement`, by field: Wilson's of `flips`, else bootstrapped; extremes have none."""
     bins_of: str
     """Whose means make the bins: "reference" or "people"."""
     bins: tuple[RatingBin, ...]
@@ -107,14 +109,7 @@ def compare_records(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
-    """Compare two files of score records; names join by path, or by id.
-
-    Args:
-        reference: records of the float model.
-        candidate: records of the model that is to stand in for it.
-        labels: people's ratings of these photographs, as `ava.read_labels` takes them.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
+    """Compare two files of score records; names join by path, or by id. `labels` are read by `ava.read_labels`.
 
     Raises:
         RequestError: a file is not what it should be, the preprocessings differ, or nothing is in common.
@@ -160,16 +155,13 @@ def compare(
         reference: shape (n, 10), votes or proportions, n at least 1.
         candidate: shape (n, 10), the same photographs in the same order.
         people: shape (n, 10), people's votes; a row of `nan` where there are none.
-        reference_name: what reports call it.
-        candidate_name: what reports call it.
+        reference_name, candidate_name, people_source: what reports call them.
         on: which photographs these are, in words.
-        people_source: what reports call the ratings.
         inferred: whether `people` holds max-entropy histograms of known means.
         join: how files were brought together.
         preprocessing: of both, in words.
         warnings: what a reader of the numbers should know, one line each.
-        resamples: of the bootstrap, at least 1.
-        seed: of the bootstrap.
+        resamples, seed: of the bootstrap, at least 1.
 
     Raises:
         RequestError: the shapes differ, n is 0, a row is no histogram, or no photograph has ratings.
@@ -185,26 +177,15 @@ def compare(
     part = None
     if ratings is not None:
         part = hold_against_people(names, p, q, ratings, people_source, inferred, resamples, seed)
-    intervals = _intervals(p, q, resamples, seed)
     return Comparison(
-        reference_name=reference_name,
-        candidate_name=candidate_name,
-        on=on,
-        names=tuple(names),
-        reference=p,
-        candidate=q,
-        people=ratings,
-        agreement=agreement,
-        intervals=intervals,
-        bins_of="reference" if ratings is None else "people",
-        bins=tuple(_bins(p, q, ratings)),
-        against_people=part,
-        join=join,
-        preprocessing=preprocessing,
+        reference_name=reference_name, candidate_name=candidate_name, on=on, names=tuple(names),
+        reference=p, candidate=q, people=ratings, agreement=agreement,
+        intervals=_intervals(p, q, agreement, resamples, seed),
+        bins_of="reference" if ratings is None else "people", bins=tuple(_bins(p, q, ratings)),
+        against_people=part, join=join, preprocessing=preprocessing,
         warnings=(*warnings, *([INFERRED] if part is not None and inferred else [])),
-        resamples=resamples,
-        seed=seed,
-    )
+        resamples=resamples, seed=seed,
+    )  # fmt: skip
 
 
 def _doubts(ours: Opinions, theirs: Opinions, join: Join) -> list[str]:
@@ -234,24 +215,19 @@ def _ratings(people: ArrayLike, n: int) -> Floats:
     return ratings
 
 
-def _intervals(p: Floats, q: Floats, resamples: int, seed: int) -> dict[str, tuple[float, float]]:
-    """Bootstrapped intervals of `Agreement`, but for its extremes: resamples cannot exceed what is there."""
-    a, b = mean_rating(p), mean_rating(q)
-    averaged = {
-        "mae": np.abs(b - a),
-        "bias": b - a,
-        "std_mae": np.abs(rating_std(q) - rating_std(p)),
-        "emd_r1": earth_movers_distance(p, q, r=1),
-        "emd_r2": earth_movers_distance(p, q, r=2),
-        "flips": ((a >= FLIP_AT) != (b >= FLIP_AT)).astype(np.float64),
-    }
-    draws: dict[str, list[Floats]] = {}
-    for weights in bootstrap_weights(len(a), resamples, seed):
-        drawn = resampled_averages(averaged, weights) | resampled_means(a, b, weights)
-        for name, values in drawn.items():
-            draws.setdefault(name, []).append(values)
-    names = (*averaged, "srcc", "plcc", "spread_ratio")
-    return {name: percentile_interval(np.concatenate(draws.get(name, [np.array([])]))) for name in names}
+def _intervals(p: Floats, q: Floats, agreement: Agreement, resamples: int, seed: int) -> dict[str, tuple[float, float]]:
+    """Intervals of `Agreement`, but for its extremes: resamples cannot exceed what is there."""
+    a, b, averaged = mean_rating(p), mean_rating(q), differences(p, q)
+    drawn = [
+        resampled_averages(averaged, weights) | resampled_means(a, b, weights)
+        for weights in bootstrap_weights(len(a), resamples, seed)
+    ]
+    if not drawn:
+        return dict.fromkeys((*averaged, "srcc", "plcc", "spread_ratio"), (np.nan, np.nan))
+    draws = {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]}
+    found = {name: percentile_interval(values) for name, values in draws.items()}
+    found |= {name: correlation_interval(getattr(agreement, name), draws[name]) for name in ("srcc", "plcc")}
+    return found | {"flips": wilson_interval(agreement.flips, agreement.n)}
 
 
 def _bins(p: Floats, q: Floats, ratings: Floats | None) -> Iterator[RatingBin]:

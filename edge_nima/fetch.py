@@ -39,6 +39,13 @@ class Wanted:
     """Bytes; None for what the server says."""
     otherwise: str = ""
     """What to do when it cannot be reached, for the message."""
+    git_blob: str | None = None
+    """Git's id of the content that it must be, hexadecimal, where there is no SHA-256."""
+
+    @property
+    def known(self) -> bool:
+        """Whether what comes is held against what it must be; else it is taken as it is."""
+        return self.sha256 is not None or self.git_blob is not None
 
     @property
     def partial(self) -> Path:
@@ -50,6 +57,15 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_blob_of(path: Path) -> str:
+    """Git's id of a file's content, hexadecimal."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def fetch(wanted: Wanted, progress: Progress | None = None) -> str:
@@ -72,13 +88,14 @@ def fetch(wanted: Wanted, progress: Progress | None = None) -> str:
         with open(part, "ab") as claim:
             if not try_lock(claim):
                 raise RequestError(f"another run is fetching {wanted.name}: wait for it")
-            have = part.stat().st_size if wanted.sha256 is not None else 0
+            have = part.stat().st_size if wanted.known else 0
             if wanted.size is None:
                 _fetch(wanted, part, have, progress)
             elif have != wanted.size:
                 _fetch(wanted, part, have if have < wanted.size else 0, progress)
             found = sha256_of(part)
-            if wanted.sha256 in {None, found}:
+            blob = git_blob_of(part) if wanted.git_blob is not None else None
+            if wanted.sha256 in {None, found} and blob == wanted.git_blob:
                 os.replace(part, wanted.target)
                 return found
             part.unlink()
@@ -88,7 +105,11 @@ def fetch(wanted: Wanted, progress: Progress | None = None) -> str:
         raise OutputError(f"cannot write '{printable(part)}': {reason(error)}") from error
     raise DownloadError(
         f"what {printable(wanted.address)} gave is not {wanted.name} and was removed: "
-        f"SHA-256 {found[:16]}…, expected {(wanted.sha256 or '')[:16]}…"
+        + (
+            f"SHA-256 {found[:16]}…, expected {wanted.sha256[:16]}…"
+            if wanted.sha256
+            else f"git blob {(blob or '')[:16]}…, expected {(wanted.git_blob or '')[:16]}…"
+        )
     )
 
 
@@ -137,7 +158,7 @@ def _fetch(wanted: Wanted, part: Path, have: int, progress: Progress | None) -> 
 
 def _broke_off(wanted: Wanted, have: int, size: int | None) -> str:
     of = f" of {size:,}" if size is not None else ""
-    again = "to resume" if wanted.sha256 is not None else "to begin again"
+    again = "to resume" if wanted.known else "to begin again"
     return (
         f"{printable(wanted.address)} broke off after {have:,}{of} bytes: type the same command again {again}"
     )  # fmt: skip

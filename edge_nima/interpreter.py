@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_nima.distribution import BINS
-from edge_nima.errors import ModelError, PackageMissing, reason
-from edge_nima.pixels import Pixels, Preprocessing
+from edge_nima.errors import CardError, ModelError, PackageMissing, reason
+from edge_nima.pixels import LAYOUTS, Pixels, Preprocessing
 from edge_nima.stderr import filtered_stderr
 
 
@@ -120,6 +121,89 @@ def _missing(litert: BaseException, tflite: BaseException) -> str:
 _SUM_TOLERANCE = BINS * 0.5 / 256 + 0.001
 
 
+_FEWEST_LEVELS = 160
+"""Of 256. An integer input's own range leaves nearly all of them apart; [0, 1] in one of [-1, 1], or reversed, half."""
+
+
+def fitted(
+    model: bytes, how: Preprocessing, layout: str | None = None, open_model: OpenRuntime = open_runtime
+) -> Preprocessing:
+    """A preprocessing with what a model's file says of its input: width, height, layout, and where it is scaled.
+
+    Args:
+        model: a whole .tflite file.
+        how: the rest, which no file says.
+        layout: "NHWC" or "NCHW"; needed where the shape leaves it open.
+
+    Raises:
+        ModelError: not a .tflite, or not one picture of three channels.
+        CardError: `layout` is missing or another than the file's, or integers hold another range than that of `how`.
+    """
+    details = _open(model, 1, open_model)[1]
+    shape = tuple(int(n) for n in details["shape"])
+    layouts = [layout for layout in LAYOUTS if len(shape) == 4 and shape[0] == 1 and shape[layout.index("C")] == 3]
+    if not layouts:
+        raise ModelError(f"a scorer takes (1, height, width, 3) or (1, 3, height, width), this model {shape}")
+    if layout not in layouts and (layout is not None or len(layouts) > 1):
+        raise CardError(f"layout is {layout or 'not stated'}, and the file's input is {' or '.join(layouts)}")
+    layout = layout or layouts[0]
+    height, width = (shape[layout.index(axis)] for axis in "HW")
+    dtype, (step, zero_point) = np.dtype(details["dtype"]), details["quantization"]
+    scaling = "graph" if dtype == np.uint8 and not step > 0 else "host"
+    how = replace(how, width=width, height=height, layout=layout, scaling=scaling)
+    table = _input_table(details, how)
+    levels = 256 if table is None else min(len(np.unique(row)) for row in table)
+    if levels < _FEWEST_LEVELS:
+        low, high = ((limit - zero_point) * step for limit in (np.iinfo(dtype).min, np.iinfo(dtype).max))
+        raise CardError(
+            f"its integer input holds {low:.4g} to {high:.4g}, of which the stated range uses {levels} values: "
+            "state --set input_range=LOW,HIGH as it was trained"
+        )
+    return how
+
+
+class InputTensor:
+    """A model's input: pixels written to it, and what the tensor then holds. Its buffers are made once."""
+
+    def __init__(self, details: dict[str, Any], how: Preprocessing) -> None:
+        """Take what the runtime says of the input.
+
+        Raises:
+            ModelError: its type does not fit the card.
+        """
+        table = _input_table(details, how)
+        planes = how.layout == "NCHW"
+        self.shape = (1, 3, how.height, how.width) if planes else (1, how.height, how.width, 3)
+        self.pixels: Pixels = np.zeros((how.height, how.width, 3), np.uint8)
+        """Where the next picture is written: channels last, in the card's channel order."""
+        self._laid = self.pixels.transpose(2, 0, 1) if planes else self.pixels
+        self._table = None if table is None else table.ravel()
+        self._values = self.pixels[None] if table is None and not planes else np.zeros(self.shape, details["dtype"])
+        starts = np.arange(3) * 256 if table is not None and len(table) == 3 else np.zeros(3, np.intp)
+        self._starts = starts[:, None, None] if planes else starts
+        self._places = None if table is None else np.zeros(self.shape[1:], np.intp)
+
+    def values(self) -> NDArray[Any]:
+        """What the tensor holds of `pixels`; the same array every time."""
+        if self._table is not None and self._places is not None:
+            np.add(self._laid, self._starts, out=self._places)
+            np.take(self._table, self._places, out=self._values[0], mode="clip")  # in mode "raise" it is buffered
+        elif self._laid is not self.pixels:
+            self._values[0] = self._laid
+        return self._values
+
+
+def _open(model: bytes, threads: int, open_model: OpenRuntime) -> tuple[Runtime, dict[str, Any], dict[str, Any]]:
+    """A runtime, and what it says of its input and of its output."""
+    if model[4:8] != b"TFL3":
+        raise ModelError("not a .tflite: the file does not have its signature TFL3")
+    runtime = open_model(model, threads)
+    inputs, outputs = runtime.get_input_details(), runtime.get_output_details()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ModelError(f"a scorer has 1 input and 1 output, this model has {len(inputs)} and {len(outputs)}")
+    return runtime, inputs[0], outputs[0]
+
+
 class Interpreter:
     """A model opened once, its buffers reused: uint8 pixels in, ten proportions out.
 
@@ -138,24 +222,17 @@ class Interpreter:
         Raises:
             ModelError: not a .tflite, or not one picture in and ten proportions out.
         """
-        if model[4:8] != b"TFL3":
-            raise ModelError("not a .tflite: the file does not have its signature TFL3")
-        self._runtime = open_model(model, threads)
-        inputs, outputs = self._runtime.get_input_details(), self._runtime.get_output_details()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise ModelError(f"a scorer has 1 input and 1 output, this model has {len(inputs)} and {len(outputs)}")
-        self._in, self._out = inputs[0], outputs[0]
-        wanted = (1, how.height, how.width, 3)
+        self._runtime, self._in, self._out = _open(model, threads, open_model)
         shapes = tuple(int(n) for n in self._in["shape"]), tuple(int(n) for n in self._out["shape"])
-        if shapes != (wanted, (1, BINS)):
+        self._input = InputTensor(self._in, how)
+        if shapes != (self._input.shape, (1, BINS)):
+            one = "; one number is no histogram" if np.prod(shapes[1]) == 1 else ""
             raise ModelError(
-                f"a scorer maps {wanted} to {(1, BINS)} (its card says {how.width}x{how.height}), "
-                f"this model maps {shapes[0]} to {shapes[1]}"
+                f"a scorer maps {self._input.shape} to {(1, BINS)} (its card says {how.width}x{how.height}), "
+                f"this model maps {shapes[0]} to {shapes[1]}{one}"
             )
-        self._table = _input_table(self._in, how)
-        self.pixels: Pixels = np.zeros((how.height, how.width, 3), np.uint8)
+        self.pixels = self._input.pixels
         """Where the next picture is written before `run`."""
-        self._input = np.zeros(wanted, self._in["dtype"]) if self._table is not None else self.pixels[None]
 
     def run(self) -> NDArray[np.float64]:
         """Score what `pixels` holds.
@@ -166,9 +243,7 @@ class Interpreter:
         Raises:
             ModelError: what comes out is no distribution.
         """
-        if self._table is not None:
-            np.take(self._table, self.pixels, out=self._input[0])
-        self._runtime.set_tensor(self._in["index"], self._input)
+        self._runtime.set_tensor(self._in["index"], self._input.values())
         self._runtime.invoke()
         return self._distribution(self._runtime.get_tensor(self._out["index"])[0])
 
@@ -208,20 +283,21 @@ def proportions(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _input_table(details: dict[str, Any], how: Preprocessing) -> NDArray[Any] | None:
-    """What each pixel value 0..255 becomes for the model; None when it takes the bytes as they are."""
+    """What levels 0..255 become for the model, shape (1, 256) or, by channel, (3, 256); None for bytes as they are."""
     dtype = np.dtype(details["dtype"])
     if how.scaling == "graph":
         if dtype != np.uint8:
             raise ModelError(f"the card says that scaling is in the graph, but the model's input is {dtype}, not uint8")
         return None
-    scaled = np.arange(256) * float(how.scale) + float(how.offset)
+    scale, offset = (np.atleast_1d(np.asarray(factor, np.float64))[:, None] for factor in (how.scale, how.offset))
+    scaled = np.arange(256) * scale + offset
     if dtype == np.float32:
         return scaled.astype(np.float32)
     if dtype not in (np.dtype(np.uint8), np.dtype(np.int8)):
         raise ModelError(f"the model's input is {dtype}; possible: uint8, int8, float32")
-    scale, zero_point = details["quantization"]
-    if not scale > 0:
+    step, zero_point = details["quantization"]
+    if not step > 0:
         raise ModelError(f"the model's {dtype} input has no quantisation scale; its card must say scaling: graph")
     limits = np.iinfo(dtype)
-    table: NDArray[Any] = np.clip(np.rint(scaled / scale) + zero_point, limits.min, limits.max).astype(dtype)
+    table: NDArray[Any] = np.clip(np.rint(scaled / step) + zero_point, limits.min, limits.max).astype(dtype)
     return table

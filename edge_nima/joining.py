@@ -18,7 +18,7 @@ from edge_nima.records import FileStamp, ScoreRecord, read_records
 
 _ROUNDED = 0.05
 """Rating points by which a record's mean may differ from that of its histogram: what rounding to three digits does."""
-_PLACES = (" inside the graph", " by the caller")
+_PLACES = (", NCHW", " inside the graph", " by the caller")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def read_opinions(path: str | os.PathLike[str]) -> Opinions:
 
 
 def same_pixels(described: str) -> str:
-    """A preprocessing without where its scaling is done: that changes nothing of what the network sees."""
+    """A preprocessing without where its scaling is done and how its axes lie: the network sees the same."""
     for place in _PLACES:
         described = described.removesuffix(place)
     return described

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_nima.agreement import (
-    FLIP_AT,
     RESAMPLES,
     bootstrap_weights,
+    is_good,
     pearson,
     percentile_interval,
     resampled_averages,
@@ -151,11 +151,11 @@ def people_means(ratings: Floats) -> Floats:
 
 def _baselines(truth: Floats) -> Baselines:
     people, average = people_means(truth), truth.mean(axis=0)
-    good = float((people >= FLIP_AT).mean())
+    good = float(is_good(people).mean())
     return Baselines(
         good_accuracy=good,
         histogram=tuple(average.tolist()),
-        accuracy=good if people_means(average) >= FLIP_AT else 1 - good,
+        accuracy=good if is_good(people_means(average)) else 1 - good,
         emd_r1=float(earth_movers_distance(truth, average, r=1).mean()),
         emd_r2=float(earth_movers_distance(truth, average, r=2).mean()),
         mae=float(np.abs(people - mean_rating(average)).mean()),
@@ -169,7 +169,7 @@ class _OneModel:
         people, means = people_means(truth), mean_rating(model)
         self._people, self._means = people, means
         self._averaged = {
-            "accuracy": ((people >= FLIP_AT) == (means >= FLIP_AT)).astype(np.float64),
+            "accuracy": (is_good(people) == is_good(means)).astype(np.float64),
             "emd_r1": earth_movers_distance(truth, model, r=1),
             "emd_r2": earth_movers_distance(truth, model, r=2),
             "mae": np.abs(means - people),

@@ -25,6 +25,8 @@ from edge_nima.errors import CardError, PictureError, reason
 from edge_nima.jpeg import ends_early
 
 Pixels = NDArray[np.uint8]
+Factor = float | tuple[float, float, float]
+"""One number, or three: one a channel, in the order in which the model takes them."""
 
 MAX_MEGAPIXELS = 128.0
 """Larger pictures are refused unless asked for: they are decompression bombs, or would not fit a Pi's memory."""
@@ -40,6 +42,7 @@ FILTERS = {
 """Pillow's resampling filters by the names a card uses. All but nearest are antialiased when they shrink."""
 
 FITS = ("stretch", "crop")
+LAYOUTS = ("NHWC", "NCHW")
 
 DCT_MARGIN = 3
 """JPEGs may be decoded at a DCT scale of 1/2, 1/4 or 1/8 that keeps at least this many times `longest_edge`."""
@@ -68,7 +71,8 @@ class Preprocessing:
     `longest_edge_filter`; `reduced_size` defines to which size. Smaller pictures stay as they are.
     Then `fit` "stretch" ignores the aspect ratio; "crop" takes the largest centred part of the model's aspect ratio.
     A pixel p in 0..255 becomes `p * scale + offset`, inside the graph when `scaling` is "graph" (the model takes
-    uint8) and on this side of it when "host" (the model takes float32).
+    uint8) and on this side of it when "host" (the model takes float32, or integers with a scale). `layout` is the order
+    of the input's axes: "NHWC", channels last, or "NCHW", a plane a channel.
     """
 
     width: int = 224
@@ -77,11 +81,12 @@ class Preprocessing:
     filter: str = "nearest"
     antialias: bool = False
     channel_order: str = "RGB"
-    scale: float = 1 / 127.5
-    offset: float = -1.0
+    scale: Factor = 1 / 127.5
+    offset: Factor = -1.0
     scaling: str = "graph"
     longest_edge: int | None = None
     longest_edge_filter: str = "lanczos"
+    layout: str = "NHWC"
 
     def __post_init__(self) -> None:
         possible: dict[str, tuple[Any, ...]] = {
@@ -91,6 +96,7 @@ class Preprocessing:
             "channel_order": ("RGB", "BGR"),
             "scaling": ("graph", "host"),
             "longest_edge_filter": tuple(filter for filter in FILTERS if filter != "nearest"),
+            "layout": LAYOUTS,
         }
         for field, allowed in possible.items():
             given = getattr(self, field)
@@ -107,15 +113,18 @@ class Preprocessing:
             possible_edges = f"null, a whole number from 1 to {_LARGEST_EDGE}"
             raise CardError(f"preprocessing longest_edge is {_short(edge)}; possible: {possible_edges}")
         for factor in ("scale", "offset"):
-            value = getattr(self, factor)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not abs(value) <= _LARGEST_FACTOR or (factor == "scale" and value == 0):
+            given = getattr(self, factor)
+            values = given if isinstance(given, tuple) and len(given) == 3 else (given,)
+            if not all(_is_factor(value, factor == "offset") for value in values):
                 other = " other than 0" if factor == "scale" else ""
-                raise CardError(f"preprocessing {factor} is {_short(value)}; possible: a finite number{other}")
+                shown = list(given) if isinstance(given, tuple) else given
+                raise CardError(
+                    f"preprocessing {factor} is {_short(shown)}; possible: a finite number{other}, or three"
+                )
 
     @classmethod
     def from_json(cls, raw: Any) -> Preprocessing:
-        """Read what `to_json` gives; without `longest_edge`, or with null, there is no such step.
+        """Read what `to_json` gives; without `longest_edge`, or with null, there is no such step; `layout` is NHWC.
 
         Raises:
             CardError: a part is missing, unknown or impossible. Nothing is guessed: each moves the score by more than
@@ -126,21 +135,36 @@ class Preprocessing:
         later = ("longest_edge", "longest_edge_filter")
         given = {key: value for key, value in raw.items() if key not in later or value is not None}
         names = {item.name for item in fields(cls)}
-        needed = names if "longest_edge" in given else names.difference(later)
+        needed = names.difference(("layout",) if "longest_edge" in given else ("layout", *later))
         unknown, missing = sorted(set(given) - names), sorted(needed - set(given))
         if unknown or missing:
             told = "; ".join(
                 f"{what} {', '.join(keys)}" for what, keys in (("missing", missing), ("unknown", unknown)) if keys
             )
             raise CardError(f"preprocessing is not as it must be: {repr(told)[1:-1]:.200}")
-        return cls(**given)
+        factors = {key: tuple(given[key]) for key in ("scale", "offset") if isinstance(given[key], list)}
+        return cls(**{**given, **factors})
 
     def to_json(self) -> dict[str, Any]:
-        """As cards and run folders hold it; what concerns `longest_edge` only where there is one (format 2)."""
+        """As cards and run folders hold it; what a card's `format` does not know is left out."""
         given = asdict(self)
         if self.longest_edge is None:
             del given["longest_edge"], given["longest_edge_filter"]
+        if self.layout == "NHWC":
+            del given["layout"]
         return given
+
+    @property
+    def format(self) -> int:
+        """Of cards that can say this: 1; 2 with a `longest_edge`; 3 with factors a channel or planes."""
+        if self.layout != "NHWC" or isinstance(self.scale, tuple) or isinstance(self.offset, tuple):
+            return 3
+        return 1 if self.longest_edge is None else 2
+
+    def scaled(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """`pixels * scale + offset` in single precision; the last axis of `pixels` is the channels."""
+        scale, offset = np.asarray(self.scale, np.float32), np.asarray(self.offset, np.float32)
+        return pixels.astype(np.float32) * scale + offset
 
     def with_overrides(
         self,
@@ -148,26 +172,37 @@ class Preprocessing:
         fit: str | None = None,
         input_range: tuple[float, float] | None = None,
         longest_edge: int | None = None,
+        mean: Factor | None = None,
+        std: Factor | None = None,
+        channel_order: str | None = None,
     ) -> Preprocessing:
         """The same with what somebody states of it.
 
         Args:
             filter: resampling to the input's size; with its own antialiasing.
             fit: "stretch" or "crop".
-            input_range: what pixel values 0 and 255 became.
+            input_range: what pixel values 0 and 255 became; before `mean` and `std`, where they are given.
             longest_edge: pixels; 0 for no such step.
+            mean: then subtracted, in units of `input_range`; of each channel in `channel_order`, or one of all.
+            std: then divided by, likewise.
+            channel_order: "RGB" or "BGR".
 
         Raises:
-            CardError: there is no such filter, fit or longest edge.
+            CardError: there is no such filter, fit, channel order or longest edge, or `mean` or `std` comes without an
+                `input_range`.
         """
         how = self
         if filter is not None:
             how = replace(how, filter=filter, antialias=filter != "nearest")
         if fit is not None:
             how = replace(how, fit=fit)
+        if channel_order is not None:
+            how = replace(how, channel_order=channel_order)
         if input_range is not None:
-            low, high = input_range
-            how = replace(how, scale=(high - low) / 255, offset=low)
+            scale, offset = _factors(input_range, 0.0 if mean is None else mean, 1.0 if std is None else std)
+            how = replace(how, scale=scale, offset=offset)
+        elif mean is not None or std is not None:
+            raise CardError("mean and std need input_range, what 0 and 255 are before them: 0,1 in PyTorch, or 0,255")
         if longest_edge is not None:
             how = replace(how, longest_edge=longest_edge or None)
         return how
@@ -194,11 +229,43 @@ class Preprocessing:
                 f"longest edge at most {self.longest_edge} by Pillow {self.longest_edge_filter.upper()} "
                 f"(JPEG at any DCT scale of {DCT_MARGIN * self.longest_edge} or more), then "
             )
+        if isinstance(self.scale, tuple) or isinstance(self.offset, tuple):
+            scaled = f"p * {_three(self.scale)} + {_three(self.offset)}"
+        else:
+            scaled = f"p * {self.scale:.6g} {'-' if self.offset < 0 else '+'} {abs(self.offset):g}"
         return (
             f"{first}{self.width}x{self.height}, {self.fit}, Pillow {self.filter.upper()} ({smooth}), "
-            f"{self.channel_order}, "
-            f"p * {self.scale:.6g} {'-' if self.offset < 0 else '+'} {abs(self.offset):g} {where}"
+            f"{self.channel_order}, {scaled} {where}{'' if self.layout == 'NHWC' else f', {self.layout}'}"
         )
+
+
+def _is_factor(value: Any, zero: bool) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(value) <= _LARGEST_FACTOR and (zero or value != 0)
+
+
+def _factors(input_range: tuple[float, float], mean: Factor, std: Factor) -> tuple[Factor, Factor]:
+    """Scale and offset of `(p * (high - low) / 255 + low - mean) / std`; one number where the three are the same.
+
+    Raises:
+        CardError: `std` is 0.
+    """
+    low, high = input_range
+    means, stds = np.broadcast_to(mean, 3).tolist(), np.broadcast_to(std, 3).tolist()
+    if 0 in stds:
+        raise CardError(f"std is {_short(std)}; possible: numbers other than 0")
+    scales = [(high - low) / 255 / std for std in stds]
+    offsets = [(low - mean) / std for mean, std in zip(means, stds, strict=True)]
+    return _factor(scales), _factor(offsets)
+
+
+def _factor(values: list[float]) -> Factor:
+    first, second, third = values
+    return first if first == second == third else (first, second, third)
+
+
+def _three(factor: Factor) -> str:
+    return f"({', '.join(f'{value:.6g}' for value in factor)})" if isinstance(factor, tuple) else f"{factor:.6g}"
 
 
 def _short(value: object) -> str:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from edge_nima.errors import DownloadError, OutputError, RequestError, printable, reason
-from edge_nima.fetch import Progress, Wanted, fetch, sha256_of
+from edge_nima.fetch import Progress, Wanted, fetch, git_blob_of, sha256_of
 from edge_nima.pixels import Preprocessing
 
 MODELS = Path(__file__).parent / "models"
@@ -23,18 +23,27 @@ class Entry:
     name: str
     what: str
     file: str
-    sha256: str
-    size: int
+    sha256: str | None
+    """Hexadecimal; None where it is not known, and `git_blob` says what the file must be."""
+    size: int | None
+    """Bytes, where they are known."""
     licence: str
     attribution: str
     url: str | None = None
     preprocessing: Preprocessing | None = None
-    """How a checkpoint wants its pixels; of a .tflite its card says so."""
+    """How a checkpoint wants its pixels; None of a .tflite, whose card says so."""
+    git_blob: str | None = None
+    """Git's id of the content, hexadecimal: SHA-1 of "blob SIZE\\0" and the content."""
 
     @property
     def path(self) -> Path:
         """Where the file is, or would be: in the package when it ships with it, else in the cache."""
         return MODELS / self.file if self.url is None else cache_folder() / self.file
+
+    @property
+    def verified_by(self) -> str:
+        """What its content is held against."""
+        return f"SHA-256 {self.sha256[:8]}…" if self.sha256 else f"git blob {(self.git_blob or '')[:8]}…"
 
 
 def cache_folder() -> Path:
@@ -54,7 +63,7 @@ def entries() -> tuple[Entry, ...]:
     raw = tomllib.loads((MODELS / "registry.toml").read_text(encoding="utf-8"))
     hows = [item.pop("preprocessing", None) for item in raw["model"]]
     return tuple(
-        Entry(**item, preprocessing=how and Preprocessing.from_json(how))
+        Entry(**{"sha256": None, "size": None, **item}, preprocessing=how and Preprocessing.from_json(how))
         for item, how in zip(raw["model"], hows, strict=True)
     )
 
@@ -74,18 +83,29 @@ def find(name: str) -> Entry:
     raise RequestError(f"no model is called '{printable(name)}'; {hint}")
 
 
-def find_by_sha256(sha256: str) -> Entry | None:
-    """The entry whose file has this SHA-256, if there is one."""
-    return next((entry for entry in entries() if entry.sha256 == sha256), None)
+def identify(path: Path, sha256: str) -> Entry | None:
+    """The entry that a file is, if it is one.
+
+    Args:
+        path: the file.
+        sha256: its SHA-256, hexadecimal.
+    """
+    return next((entry for entry in entries() if entry.sha256 == sha256 or _has_blob(path, entry)), None)
 
 
 def is_present(entry: Entry) -> bool:
     """Whether the file is on this machine, whole and readable."""
     path = entry.path
     try:
-        return path.is_file() and path.stat().st_size == entry.size and sha256_of(path) == entry.sha256
+        if not path.is_file() or entry.size not in (None, path.stat().st_size):
+            return False
+        return _has_blob(path, entry) if entry.sha256 is None else sha256_of(path) == entry.sha256
     except OSError:
         return False
+
+
+def _has_blob(path: Path, entry: Entry) -> bool:
+    return entry.git_blob is not None and git_blob_of(path) == entry.git_blob
 
 
 def pull(entry: Entry, url: str | None = None, progress: Progress | None = None) -> Path:
@@ -93,7 +113,7 @@ def pull(entry: Entry, url: str | None = None, progress: Progress | None = None)
 
     Args:
         entry: what to fetch.
-        url: take it from here instead (a mirror); its SHA-256 must be the same.
+        url: take it from here instead (a mirror); its content must be the same.
         progress: told as bytes arrive.
 
     Returns:
@@ -112,13 +132,27 @@ def pull(entry: Entry, url: str | None = None, progress: Progress | None = None)
             f"{entry.name} ships inside edge-nima and is damaged here: pip install --force-reinstall edge-nima"
         )
     otherwise = (
-        f"offline, pass the path of a copy instead, or put it at '{printable(entry.path)}' "
-        f"(SHA-256 {entry.sha256[:16]}…)"
+        f"offline, pass the path of a copy instead, or put it at '{printable(entry.path)}' ({entry.verified_by})"
     )
-    wanted = Wanted(entry.name, address, entry.path, entry.sha256, entry.size, otherwise)
+    wanted = Wanted(entry.name, address, entry.path, entry.sha256, entry.size, otherwise, entry.git_blob)
     try:
         entry.path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write '{printable(wanted.partial)}': {reason(error)}") from error
     fetch(wanted, progress)
+    return entry.path
+
+
+def locate(checkpoint: str | os.PathLike[str]) -> Path:
+    """A path, or where a known file of that name is.
+
+    Raises:
+        RequestError: it is known and not on this machine, with what to type.
+    """
+    path = Path(checkpoint)
+    if path.exists() or str(checkpoint) not in {entry.name for entry in entries()}:
+        return path
+    entry = find(str(checkpoint))
+    if not is_present(entry):
+        raise RequestError(f"{entry.name} is not here yet: edge-nima models pull {entry.name}")
     return entry.path

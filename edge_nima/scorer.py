@@ -71,8 +71,8 @@ def load_model(model: str | os.PathLike[str] | None = None, card: str | os.PathL
             raise CardError("it carries a card already; leave out --card")
         if own is None and card is None:
             raise CardError(
-                "it carries no card, so how it wants its pixels is unknown; supply one with --card FILE "
-                "(a download that was cut short has lost its card: fetch it again)"
+                "it carries no card, so how it wants its pixels is unknown; supply one with --card FILE, or put one in "
+                "with edge-nima card (a download that was cut short has lost its card: fetch it again)"
             )
         sheet = own or Card.from_json(Path(card or "").read_bytes())
     except CardError as error:

@@ -28,12 +28,12 @@ settings.load_profile("busy")
 
 TENSORFLOW = {
     f"test_{name}"
-    for name in ("chain", "cli_convert", "convert", "correct", "distil", "evaluation", "explain", "fit", "golden",
-                 "predict", "train_checkpoint", "train_loss")
+    for name in ("checkpoints", "cli_convert", "convert", "evaluation", "fit",
+                 "golden", "predict", "quantise", "train_checkpoint", "train_loss")
 }  # fmt: skip
 """Modules whose tests start TensorFlow in their own process."""
 
-LONGEST = ("gate_proof", "fit", "train_container", "emulated_pi", "faults", "convert", "cli_convert", "chain")
+LONGEST = ("gate_proof", "fit", "train_container", "emulated_pi", "faults", "convert", "cli_convert", "quantise")
 
 
 def skip_without(package: str, of: str) -> None:

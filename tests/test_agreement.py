@@ -12,6 +12,8 @@ from hypothesis.extra.numpy import arrays
 
 from edge_nima.agreement import (
     bootstrap_weights,
+    correlation_interval,
+    is_good,
     measure_agreement,
     pearson,
     percentile_interval,
@@ -20,7 +22,9 @@ from edge_nima.agreement import (
     weighted_pearson,
     weighted_ranks,
     weighted_std,
+    wilson_interval,
 )
+from edge_nima.distribution import RATINGS, mean_rating
 
 
 def one_bin(*ratings: int) -> np.ndarray:
@@ -53,6 +57,34 @@ def test_a_collapsed_candidate_shows_in_the_spread_ratio() -> None:
     reference = one_bin(2, 4, 6, 8)
     half = np.stack([(one_bin(5)[0] + row) / 2 for row in reference])
     assert measure_agreement(reference, half).spread_ratio == pytest.approx(0.5)
+
+
+def test_differences_have_shares_of_the_references_spread() -> None:
+    a = measure_agreement(one_bin(2, 4, 6, 8), one_bin(3, 5, 6, 8))
+    assert a.reference_spread == pytest.approx(math.sqrt(5))
+    assert (a.share("mae"), a.share("maximum")) == (pytest.approx(0.5 / math.sqrt(5)), pytest.approx(1 / math.sqrt(5)))
+    constant = measure_agreement(one_bin(5, 5, 5), one_bin(4, 5, 6))
+    assert constant.reference_spread == 0
+    assert math.isnan(constant.share("mae"))
+
+
+@given(arrays(np.float64, 5, elements=st.floats(0, 1)).filter(lambda half: half.sum() > 0.01), st.integers(0, 8))
+def test_a_mean_of_5_is_on_the_good_side_whatever_its_rounding(half: np.ndarray, shift: int) -> None:
+    # Symmetric around 5: bins 1..9, or fewer of them.
+    p = np.concatenate([half, half[3::-1], [0.0]])
+    p[4] = max(p[4], 1e-3)
+    rolled = np.roll(RATINGS[:9], shift)
+    exact = p / p.sum()
+    single = (p.astype(np.float32) / p.astype(np.float32).sum()).astype(np.float32)
+    means = [
+        float(mean_rating(exact)), float(mean_rating(single)), float(single @ RATINGS.astype(np.float32)),
+        float((exact[:9] * RATINGS[:9]).sum()), float(np.dot(np.roll(exact[:9], shift), rolled)),
+        float(np.cumsum(exact[::-1] * RATINGS[::-1])[-1]), float(np.float16(5.0)),
+    ]  # fmt: skip
+    assert is_good(means).all(), means
+    assert measure_agreement([p], [single]).flips == 0
+    assert not is_good(4.9999)
+    assert is_good(np.nextafter(5.0, 0))
 
 
 finite = st.floats(-1e3, 1e3, allow_subnormal=False)
@@ -185,6 +217,36 @@ def test_the_interval_agrees_with_scipys_percentile_bootstrap() -> None:
         (x, y), pearson, paired=True, vectorized=False, method="percentile", n_resamples=2000, rng=2
     ).confidence_interval
     assert ours == pytest.approx((theirs.low, theirs.high), abs=0.01)
+
+
+@pytest.mark.parametrize("noise", [0.037, 0.6])
+def test_the_interval_of_a_rank_correlation_near_1_covers_as_often_as_it_says(noise: float) -> None:
+    # Of bivariate normal data, by Pearson (1907). Percentile intervals lie below it in most samples: copies are ties.
+    truth = 6 / math.pi * math.asin(1 / math.sqrt(1 + noise**2) / 2)
+    random, beyond = np.random.default_rng(7), np.zeros(2)
+    for sample in range(150):
+        x = random.normal(size=300)
+        y = x + noise * random.normal(size=300)
+        drawn = [resampled_means(x, y, weights)["srcc"] for weights in bootstrap_weights(300, 200, seed=sample)]
+        low, high = correlation_interval(spearman(x, y), np.concatenate(drawn))
+        assert low <= spearman(x, y) <= high <= 1
+        beyond += high < truth, truth < low
+    assert (beyond / 150 <= 0.06).all()
+    assert (high - low) < 0.9 * (1 - truth)  # and is narrow enough to say something
+
+
+def test_a_correlation_of_1_is_in_its_interval() -> None:
+    assert correlation_interval(1.0, np.ones(50)) == (pytest.approx(1.0, abs=1e-9), 1.0)
+    assert all(map(math.isnan, correlation_interval(1.0, np.full(50, np.nan))))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.004, 0.0133, 0.3, 1.0])
+def test_wilsons_interval_agrees_with_scipys(share: float) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    for n in (10, 150, 1000):
+        count = round(share * n)
+        wanted = stats.binomtest(count, n).proportion_ci(method="wilson")
+        assert wilson_interval(count / n, n) == pytest.approx((wanted.low, wanted.high), abs=1e-6)
 
 
 def test_an_interval_of_mostly_undefined_draws_is_undefined() -> None:

@@ -93,6 +93,16 @@ def test_a_card_with_a_longest_edge_is_of_format_2_and_without_of_format_1() -> 
     assert "missing longest_edge_filter" in refused(lambda: Card.from_json(json.dumps(raw)))
 
 
+@pytest.mark.parametrize("how", [{"layout": "NCHW"}, {"scale": (1.0, 2.0, 3.0)}, {"offset": (1.0, 2.0, 3.0)}], ids=str)
+def test_a_card_with_planes_or_factors_of_channels_is_of_format_3_and_no_other_is(how: dict[str, Any]) -> None:
+    card = replace(PLAIN, preprocessing=Preprocessing(**how))
+    assert card_dict(card)["format_version"] == 3
+    assert Card.from_json(card.to_json()) == card
+    blue_first = replace(PLAIN, preprocessing=Preprocessing(channel_order="BGR", scaling="host"))
+    assert card_dict(blue_first)["format_version"] == 1
+    assert "layout" not in blue_first.to_json()
+
+
 def test_what_a_later_version_of_this_format_adds_is_passed_over() -> None:
     assert Card.from_json(json.dumps({**card_dict(PLAIN), "colour_of_the_cover": "blue"})) == PLAIN
 

@@ -11,11 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 import edge_nima.check
+from edge_nima.agreement import measure_agreement
 from edge_nima.card import Card, Probe
 from edge_nima.check import ProbeResult, check_model
 from edge_nima.cli import run
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import CardError, ModelError, PictureError
+from edge_nima.gate import probe_tolerance
 from edge_nima.interpreter import open_runtime
 from edge_nima.pixels import Preprocessing, read_rgb
 from edge_nima.scorer import BUNDLED, ModelFile, load_model
@@ -123,6 +125,18 @@ def test_a_model_too_far_from_its_checkpoint_fails() -> None:
     smallest = min(abs(result.reference_gap) for result in check_model(MODEL))
     results = check_model(with_tolerance(0.001, smallest / 2))
     assert all("float model" in (problem or "") for problem in problems(results))
+
+
+def test_a_model_of_bad_agreement_fails_by_the_tolerance_that_its_agreement_gives() -> None:
+    # V3-Small in plain int8 was off by .26 on average, by 1.5 at most; its own answers are what it gives here.
+    model = load_model("mobilenet-ava-float16")
+    off = [replace(probe, reference=tuple(moved_up(0.26)(np.array([probe.own]))[0])) for probe in model.card.probes]
+    agreement = measure_agreement(np.eye(10)[[3, 4, 4, 4]], np.eye(10)[[3, 4, 4, 5]])
+    bad = replace(agreement, mae=0.26, maximum=1.5, reference_spread=0.6)
+    for changes, expected in (({}, len(off)), ({"reference_spread": 1.5}, 0)):
+        card = replace(model.card, probes=tuple(off), tolerance=probe_tolerance(replace(bad, **changes), integer=True))
+        told = problems(check_model(replace(model, card=card)))
+        assert sum("too far from the float model" in (one or "") for one in told) == expected
 
 
 def test_red_and_blue_swapped_fail() -> None:

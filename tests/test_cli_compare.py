@@ -15,6 +15,7 @@ import pytest
 from conftest import PHOTOS
 from edge_nima.cli import run
 from edge_nima.distribution import RATINGS
+from edge_nima.gate import Verdict
 from edge_nima.pixels import Preprocessing
 from edge_nima.records import FileStamp, RecordFile, ScoreRecord
 from edge_nima.scorer import load_model
@@ -119,6 +120,62 @@ def test_output_and_html_are_written_and_named(desk: Path, compare: Compare) -> 
     assert sorted(os.listdir()) == ["a.html", "a.json", "a.txt", "cand.jsonl", "labels.csv", "ref.jsonl"]
 
 
+# The gate
+
+
+@pytest.fixture
+def gated(desk: Path) -> Path:
+    """150 photographs: ref.jsonl, close.jsonl and far.jsonl, float16.jsonl of 2 flips, and own.toml."""
+    random = np.random.default_rng(0)
+    means = random.normal(5, 0.5, 150)
+    means += 0.05 * np.sign(means - 5)
+    for name, noise in (("ref", 0.0), ("close", 0.008), ("far", 0.06), ("float16", 0.004)):
+        other = means + noise * random.normal(size=150)
+        if name in ("close", "float16"):
+            other[:2] = 10 - means[:2].clip(4.99, 5.01)
+        with RecordFile(Path(f"{name}.jsonl"), "jsonl") as file:
+            for i, mean in enumerate(np.where(np.arange(150) < 2, other.clip(4.99, 5.01), other).tolist()):
+                p = np.interp(RATINGS, [int(mean), int(mean) + 1], [int(mean) + 1 - mean, mean - int(mean)], 0, 0)
+                record = ScoreRecord(f"{i}.jpg", mean, 1.0, tuple(p.tolist()), f"{name}@00000000", 1.0, None, HOW)
+                file.write(record, FileStamp(None, None))
+    Path("own.toml").write_text("flips_max = 0.01\nmae_max = 0.02\n", encoding="utf-8")
+    return desk
+
+
+def test_the_gate_passes_or_fails_records_in_table_json_and_exit_code(gated: Path, compare: Compare) -> None:
+    code, out, err = compare("ref.jsonl", "close.jsonl", "--gate", "default")
+    assert (code, err) == (0, "")
+    assert "\ngate  passed (n=150)\n" in out
+    code, out, err = compare("ref.jsonl", "far.jsonl", "--gate", "default")
+    assert code == 1
+    assert "far@00000000 (far.jsonl) failed the gate: " in one_line(err)
+    assert "(at most 0.03; 0.0" in err
+    assert "\ngate  failed (n=150): " in out
+    code, out, _ = compare("ref.jsonl", "far.jsonl", "--gate", "default", "--format", "json")
+    verdict = Verdict.from_json(json.loads(out)["gate"])
+    assert (code, verdict.status, verdict.n) == (1, "failed", 150)
+    assert "mae_share" in [failure.statistic for failure in verdict.failures]
+    assert "gate" not in json.loads(compare("ref.jsonl", "far.jsonl", "--format", "json")[1])
+
+
+def test_too_few_photographs_to_say_is_said_and_float16_may_decide(gated: Path, compare: Compare) -> None:
+    arguments = ["ref.jsonl", "close.jsonl", "--gate", "own.toml", "--format", "json"]
+    code, out, err = compare(*arguments)
+    assert (code, json.loads(out)["gate"]["status"]) == (0, "not judged")
+    told = "warning: close@00000000 (close.jsonl) not judged: too few photographs to say: flips 0.01333 (at most 0.01"
+    assert told in one_line(err)
+    assert "2 of 150" in err
+    assert "about 3,400 would do" in err
+    code, out, err = compare(*arguments, "--float16", "float16.jsonl")
+    assert (code, json.loads(out)["gate"]["status"], err) == (0, "passed", "")
+
+
+def test_a_gate_beside_a_page_is_on_it(gated: Path, compare: Compare) -> None:
+    pytest.importorskip("matplotlib", reason="needs edge-nima[report]")
+    assert compare("ref.jsonl", "far.jsonl", "--gate", "default", "--html", "a.html", "-o", "a.json")[0] == 1
+    assert "<dt>gate</dt><dd>failed (n=150): " in Path("a.html").read_text(encoding="utf-8")
+
+
 def test_what_is_left_over_is_listed_ten_and_a_count(desk: Path, compare: Compare) -> None:
     write(Path("some.jsonl"), "int8@11111111", "pi/", [*NAMES[:20], "new.jpg"], 2)
     code, out, _ = compare("ref.jsonl", "some.jsonl")
@@ -168,6 +225,10 @@ def test_records_without_preprocessing_are_compared_with_a_warning(desk: Path, c
         (["ref.jsonl", "cand.jsonl", "-o", "none/a.json"], "mkdir -p"),
         (["ref.jsonl", "cand.jsonl", "--html", "none/a.html"], "mkdir -p"),
         (["ref.jsonl", "cand.jsonl", "-o", "ref.jsonl", "--overwrite"], "is one of the inputs"),
+        (["ref.jsonl", "cand.jsonl", "--gate", "none.toml"], "cannot read the gate 'none.toml'"),
+        (["ref.jsonl", "cand.jsonl", "--gate", "notes.jsonl"], "is not TOML"),
+        (["ref.jsonl", "cand.jsonl", "--float16", "cand.jsonl"], "--float16 is for the gate"),
+        (["ref.jsonl", "cand.jsonl", "--gate", "default", "--float16", "half.jsonl"], "it lacks 26 of the 36"),
         (["ref.jsonl", "cand.jsonl", "--html", "./cand.jsonl", "--overwrite"], "is one of the inputs"),
         (["ref.jsonl", "cand.jsonl", "-o", "a.html", "--html", "a.html"], "both"),
     ],
@@ -180,6 +241,7 @@ def test_usage_errors_are_one_line_and_code_2_and_touch_nothing(
     Path("notes.jsonl").write_text("my notes\n", encoding="utf-8")
     Path("strangers.csv").write_text("file,mean_rating\nstranger.jpg,5\n", encoding="utf-8")
     write(Path("other.jsonl"), "int8@11111111", "pi/", ["x.jpg"], 2)
+    write(Path("half.jsonl"), "float16@22222222", "pi/", NAMES[:10], 2)
     write(Path("crop.jsonl"), "int8@11111111", "pi/", NAMES, 2, Preprocessing(fit="crop").describe())
     before = {name: Path(name).read_bytes() for name in os.listdir()}
     code, out, err = compare(*arguments)

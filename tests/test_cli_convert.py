@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 import sys
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from edge_nima import cli
 from edge_nima.errors import CheckpointError
 from edge_nima.records import read_records
 from edge_nima.scorer import load_model, open_scorer
-from edge_nima_convert import conversion, recipes
-from edge_nima_convert.checkpoint import open_checkpoint
+from edge_nima_convert import open_checkpoint, recipes
+from edge_nima_convert.recipes import Recipe, Source
+from watching import until
 
 skip_without("tensorflow", "edge-nima[convert]")
 
@@ -45,7 +47,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def near(tiny_keras: Path) -> bytes:
     """A conversion that is as the float model."""
-    return recipes.convert(open_checkpoint(tiny_keras, filter="bilinear"), recipes.RECIPES["float32"])
+    return recipes.find_recipe("float32")(Source(open_checkpoint(tiny_keras, filter="bilinear")))
 
 
 @pytest.fixture(scope="module")
@@ -57,29 +59,32 @@ def far(tiny_network: Any, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     other = keras.models.clone_model(tiny_network)
     path = tmp_path_factory.mktemp("far") / "far.keras"
     other.save(path)
-    return recipes.convert(open_checkpoint(path, filter="bilinear"), recipes.RECIPES["float16"])
+    return recipes.find_recipe("float16")(Source(open_checkpoint(path, filter="bilinear")))
 
 
 @pytest.fixture
-def ladder(
-    near: bytes, far: bytes, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[dict[str, bytes | type[BaseException]]], Made]:
-    """Sets a ladder of recipes with what each makes; returns the list in which those that are made appear."""
+def ladder(near: bytes, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, bytes | type[BaseException]]], Made]:
+    """Sets a ladder of recipes with what each makes; returns the list in which those that are made appear.
+
+    float16 is always known, and is the gate's control: when it alone is made for that, the list leaves it out.
+    """
 
     def set_rungs(rungs: dict[str, bytes | type[BaseException]]) -> Made:
         made: Made = []
 
-        def convert(checkpoint: Any, recipe: recipes.Recipe, calibration: Any = None, **trains: Any) -> bytes:
-            made.append(recipe.name)
-            result = rungs[recipe.name]
-            if not isinstance(result, bytes):
-                raise result("no such layer")
-            return result
+        def recipe(name: str, result: bytes | type[BaseException], rung: int | None) -> Recipe:
+            def make(source: Source) -> bytes:
+                if rung is not None:
+                    made.append(name)
+                if not isinstance(result, bytes):
+                    raise result("no such layer")
+                return result
 
-        known = {name: recipes.Recipe(name, f"rung {name}", name != "float16", 0.1, 1.0) for name in rungs}
-        monkeypatch.setattr(recipes, "RECIPES", known)
-        monkeypatch.setattr(recipes, "LADDER", tuple(rungs))
-        monkeypatch.setattr(conversion, "convert", convert)
+            return Recipe(name, f"rung {name}", make, needs_calibration=name != "float16", rung=rung)
+
+        known = {name: recipe(name, result, rung) for rung, (name, result) in enumerate(rungs.items())}
+        known.setdefault("float16", recipe("float16", near, None))
+        monkeypatch.setattr(recipes, "recipes", lambda: known)
         return made
 
     return set_rungs
@@ -97,7 +102,7 @@ def arguments(tiny_keras: Path, photographs: Path, noise_photographs: Path, tmp_
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in (folder / "out").glob("*")) if (folder / "out").is_dir() else []
+    return sorted(path.name for path in (folder / "out").iterdir()) if (folder / "out").is_dir() else []
 
 
 def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
@@ -196,7 +201,7 @@ def test_photographs_that_calibrate_are_left_out_of_those_that_judge(
     arguments[arguments.index("--evaluate") + 1] = str(both)
     assert cli.run([*arguments, "--recipe", "int8"]) == 0
     said = capsys.readouterr()
-    assert "3 photographs calibrate or train too; they are left out of those that judge" in said.err
+    assert "3 photographs calibrate too; they are left out of those that judge" in said.err
     assert "n=15" in said.out
     card = load_model(tmp_path / "out/tiny-int8.tflite").card
     assert card.gate is not None
@@ -219,7 +224,7 @@ def test_a_bad_gate_is_refused_before_any_work(
 def test_auto_stops_at_the_first_rung_that_passes_and_keeps_it_alone(
     arguments: list[str], tmp_path: Path, ladder: Any, near: bytes, far: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = ladder({"int8": far, "int8-corrected": near, "int8-distilled": near, "float16": near})
+    made = ladder({"int8": far, "int8-corrected": near, "int8-mixed": near})
     assert cli.run([*arguments, "--recipe", "auto"]) == 0
     assert made == ["int8", "int8-corrected"]
     assert files(tmp_path) == ["tiny-int8-corrected.tflite", "tiny.calibration.json"]
@@ -245,13 +250,13 @@ def test_auto_keeps_all_that_it_tried_when_told_to(
 def test_auto_exits_1_when_no_rung_passes_and_keeps_the_nearest(
     arguments: list[str], tmp_path: Path, ladder: Any, near: bytes, far: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = ladder({"int8": near, "float16": far})
+    made = ladder({"int8": near, "dynamic": far})
     (tmp_path / "gate.toml").write_text("mae_max = 0\nbias_max = 0\n")
     assert cli.run([*arguments, "--recipe", "auto"]) == 1
-    assert made == ["int8", "float16"]
+    assert made == ["int8", "dynamic"]
     assert files(tmp_path) == ["tiny-int8.tflite", "tiny.calibration.json"]
     said = capsys.readouterr().err
-    assert "none of int8, float16 passes the gate; kept is the nearest to float:" in said
+    assert "none of int8, dynamic passes the gate; kept is the nearest to float: int8" in said
     assert "int8 failed the gate: mae" in said
 
 
@@ -261,27 +266,40 @@ def test_auto_passes_over_a_rung_that_cannot_be_made(
     ladder({"int8": far, "int8-corrected": CheckpointError, "float16": near})
     assert cli.run([*arguments, "--recipe", "auto"]) == 0
     assert files(tmp_path) == ["tiny-float16.tflite"]
-    assert "int8-corrected cannot be made of this checkpoint, going on: no such layer" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "int8-corrected cannot be made of this checkpoint, going on: no such layer" in said
+    assert "float16 is the honest answer: int8 has mae " in said
+    assert "; int8-corrected cannot be made" in said
     ladder({"int8": CheckpointError, "float16": CheckpointError})
     assert refused(capsys, [*arguments, "--recipe", "auto", "--overwrite"]) == "edge-nima: no such layer"
 
 
 def test_auto_climbs_real_recipes(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipes, "LADDER", ("int8", "float16"))
+    known = {name: recipes.recipes()[name] for name in ("int8", "float16")}
+    monkeypatch.setattr(recipes, "recipes", lambda: known)
     (tmp_path / "gate.toml").write_text("fewest = 10\nmae_max = 0.0005\n")
     assert cli.run([*arguments, "--recipe", "auto"]) == 0
-    assert files(tmp_path) == ["tiny-float16.tflite"]
+    assert files(tmp_path) == ["tiny-float16.tflite", "tiny.calibration.json"]
 
 
-def test_the_ladder_is_of_known_recipes_and_ends_where_nothing_is_learnt() -> None:
-    assert set(recipes.LADDER) <= set(recipes.RECIPES)
-    assert recipes.LADDER[-1] == "float16"
+def test_the_ladder_ends_where_no_calibration_is_needed() -> None:
+    assert [recipe.name for recipe in recipes.ladder()][-1] == "float16"
+
+
+def test_a_rung_that_changed_nothing_says_so(
+    arguments: list[str], ladder: Any, near: bytes, far: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ladder({"int8": far, "int8-corrected": far, "int8-mixed": near})
+    assert cli.run([*arguments, "--recipe", "auto"]) == 0
+    assert made == ["int8", "int8-corrected", "int8-mixed"]
+    said = capsys.readouterr().err
+    assert said.count("changed nothing") == 1
+    assert "int8-corrected changed nothing: it is int8 once more" in said
 
 
 def test_auto_without_what_it_needs_is_refused_in_one_line(
-    arguments: list[str], tmp_path: Path, ladder: Any, near: bytes, noise_photographs: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    arguments: list[str], tmp_path: Path, ladder: Any, near: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
     made = ladder({"int8": near, "float16": near})
     auto = [*arguments, "--recipe", "auto"]
     assert "chooses by itself" in refused(capsys, [*auto, "--recipe", "int8"])
@@ -296,8 +314,6 @@ def test_auto_without_what_it_needs_is_refused_in_one_line(
     assert "--calibration PHOTOS" in refused(capsys, uncalibrated)
     (tmp_path / "gate.toml").write_text("fewest = 16\nmae_max = 0.1\n")
     assert "needs 16 photographs or more to judge by; --evaluate gives 15" in refused(capsys, auto)
-    auto[auto.index("--evaluate") + 1] = str(noise_photographs)
-    assert "has nothing to judge by" in refused(capsys, auto)
     assert made == []
     assert files(tmp_path) == []
 
@@ -427,10 +443,10 @@ def test_a_calibration_that_is_none_is_refused_in_one_line(
 def test_of_very_many_photographs_without_labels_some_make_the_bins(
     arguments: list[str], ladder: Any, near: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from edge_nima.cli import convert_inputs
+    from edge_nima_convert import calibration
 
     ladder({"int8": near})
-    monkeypatch.setattr(convert_inputs, "MOST_PREDICTED", 14)
+    monkeypatch.setattr(calibration, "MOST_PREDICTED", 14)
     assert cli.run([*arguments, "--recipe", "int8"]) == 0
     assert "making rating bins of 14 of 20 photographs; with --labels all can be drawn" in capsys.readouterr().err
 
@@ -515,8 +531,9 @@ def test_layers_are_explained_in_the_table_and_in_the_report(
     ladder({"int8": near, "float16": near})
     asked: dict[str, Any] = {}
 
-    def explain_layers(checkpoint: Any, recipe: Any, calibration: Any, *, model: bytes) -> list[LayerError]:
-        asked.update(recipe=recipe.name, n=len(calibration), model=model)
+    def explain_layers(source: Source, model: bytes, progress: Any) -> list[LayerError]:
+        assert source.calibration is not None
+        asked.update(n=len(source.calibration), model=model)
         return [
             LayerError("conv1", "convolution", 40.0, 30.0, 0.001, "int8"),
             LayerError("conv_dw_1", "depthwise convolution", None, 12.5, 0.165, "int8"),
@@ -527,7 +544,7 @@ def test_layers_are_explained_in_the_table_and_in_the_report(
     monkeypatch.setitem(sys.modules, "edge_nima_convert.explain", module)
     command = [*arguments, "--recipe", "int8", "--recipe", "float16", "--explain", "--report", str(tmp_path / "r")]
     assert cli.run(command) == 0
-    assert (asked["recipe"], asked["n"]) == ("int8", 20)
+    assert asked["n"] == 20
     assert asked["model"] == (tmp_path / "out/tiny-int8.tflite").read_bytes()
     out = capsys.readouterr().out
     assert out.index("conv_dw_1") < out.index("conv1 ")  # the costliest first
@@ -537,77 +554,7 @@ def test_layers_are_explained_in_the_table_and_in_the_report(
     assert "--explain is of recipes that calibrate" in refused(capsys, [*arguments, "--recipe", "float16", "--explain"])
 
 
-# Recipes that train
-
-
-@dataclass(frozen=True)
-class Trained(recipes.Recipe):
-    needs_training: bool = True
-
-
-@pytest.fixture
-def trained(near: bytes, monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception | None], dict[str, Any]]:
-    """A recipe that trains, and may end in an exception; returns what it is given."""
-
-    def set_recipe(ends_in: BaseException | None = None) -> dict[str, Any]:
-        given: dict[str, Any] = {}
-
-        def convert(checkpoint: Any, recipe: Any, calibration: Any = None, **trains: Any) -> bytes:
-            given.update(trains, calibration=calibration)
-            trains["work"].mkdir(parents=True)
-            (trains["work"] / "step-100").write_text("half way")
-            trains["progress"]("distilling", 100, 200, "MAE .021")
-            if ends_in is not None:
-                raise ends_in
-            return near
-
-        known = {"int8-distilled": Trained("int8-distilled", "trained", True, 0.1, 1.0)}
-        monkeypatch.setattr(recipes, "RECIPES", known)
-        monkeypatch.setattr(conversion, "convert", convert)
-        return given
-
-    return set_recipe
-
-
-def test_a_recipe_that_trains_has_all_photographs_of_the_calibration(
-    arguments: list[str], tmp_path: Path, trained: Any
-) -> None:
-    given = trained()
-    assert cli.run([*arguments, "--recipe", "int8-distilled", "--per-bin", "4", "--bins", "3"]) == 0
-    assert (given["calibration"].shape, given["training"].shape) == ((12, 224, 224, 3), (20, 224, 224, 3))
-    assert given["training"].dtype == np.uint8
-    assert given["work"] == tmp_path / "out/.tiny-int8-distilled.work"
-    assert files(tmp_path) == [
-        "tiny-int8-distilled.tflite",
-        "tiny.calibration.json",
-    ]  # what it would have been resumed from is gone
-    calibration = load_model(tmp_path / "out/tiny-int8-distilled.tflite").card.calibration
-    assert calibration is not None
-    assert calibration["training"]["n"] == 20
-
-
-def test_photographs_to_train_on_can_be_others_and_fewer(
-    arguments: list[str], tmp_path: Path, trained: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    given = trained()
-    command = [*arguments, "--recipe", "int8-distilled", "--distil-photographs", str(PHOTOS), "--distil-count", "4"]
-    assert cli.run(command) == 0
-    assert len(given["training"]) == 4
-    (tmp_path / "text.png").write_text("none")
-    command[command.index("--distil-photographs") + 1] = str(tmp_path / "text.png")
-    assert "--distil-photographs can be read" in refused(capsys, [*command, "--overwrite"])
-
-
-@pytest.mark.parametrize("auto", [True, False])
-def test_what_a_run_resumes_from_outlives_an_interruption(
-    arguments: list[str], tmp_path: Path, trained: Any, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str], auto: bool,
-) -> None:  # fmt: skip
-    trained(KeyboardInterrupt())
-    monkeypatch.setattr(recipes, "LADDER", ("int8-distilled",))
-    assert cli.run([*arguments, "--recipe", "auto" if auto else "int8-distilled"]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
-    assert (tmp_path / "out/.tiny-int8-distilled.work/step-100").read_text() == "half way"
+# Interruptions
 
 
 def test_long_work_is_told_of_once_a_minute_where_there_is_no_terminal(
@@ -617,36 +564,260 @@ def test_long_work_is_told_of_once_a_minute_where_there_is_no_terminal(
 
     clock = iter([0.0, 1.0, 59.0, 61.0, 62.0, 130.0])
     monkeypatch.setattr(progress, "monotonic", lambda: next(clock))
-    with progress.stages("int8-distilled") as show:
+    with progress.stages("convert") as show:
         for done in range(5):
-            show("distilling", done, 5, "MAE .021")
+            show("rounding", done, 5, "MAE .021")
     assert capsys.readouterr().err.splitlines() == [
-        "edge-nima: int8-distilled: distilling 2/5, MAE .021",
-        "edge-nima: int8-distilled: distilling 4/5, MAE .021",
+        "edge-nima: convert: rounding 2/5, MAE .021",
+        "edge-nima: convert: rounding 4/5, MAE .021",
     ]
 
 
-# Interruptions
-
-
-def test_an_interrupted_climb_writes_nothing_and_says_how_to_go_on(
-    arguments: list[str], tmp_path: Path, ladder: Any, far: bytes, capsys: pytest.CaptureFixture[str]
+def test_an_interrupted_climb_goes_on_where_it_was(
+    arguments: list[str], tmp_path: Path, ladder: Any, near: bytes, far: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ladder({"int8": far, "int8-distilled": KeyboardInterrupt, "float16": far})
+    ladder({"int8": far, "int8-corrected": far, "int8-mixed": KeyboardInterrupt})
     assert cli.run([*arguments, "--recipe", "auto"]) == 130
     said = capsys.readouterr()
     assert "interrupted; the same command goes on" in said.err
-    assert "int8" in said.out
-    assert files(tmp_path) == []
+    assert [line.split()[0] for line in said.out.splitlines() if "failed: mae" in line] == ["int8", "int8-corrected"]
+    assert files(tmp_path) == [".tiny.work"]
+    made = ladder({"int8": far, "int8-corrected": far, "int8-mixed": near})
+    assert cli.run([*arguments, "--recipe", "auto"]) == 0
+    assert made == ["int8-mixed"]
+    assert files(tmp_path) == ["tiny-int8-mixed.tflite", "tiny.calibration.json"]
 
 
-def test_what_is_finished_before_an_interruption_is_kept(
+def test_what_is_kept_of_a_climb_is_of_the_same_photographs_and_checkpoint(
+    arguments: list[str], ladder: Any, near: bytes, far: bytes
+) -> None:
+    rungs = {"int8": far, "int8-mixed": KeyboardInterrupt}
+    for changed in ([], ["--per-bin", "1"], ["--filter", "box"], ["--input-range=0,1"]):
+        made = ladder(rungs)
+        assert cli.run([*arguments, "--recipe", "auto", *changed]) == 130
+        assert made == ["int8", "int8-mixed"], changed
+
+
+def test_the_photographs_are_asked_about_once(
+    arguments: list[str], tmp_path: Path, ladder: Any, near: bytes, far: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge_nima_train.checkpoint import Checkpoint
+
+    asked: list[int] = []
+    predict = Checkpoint.predict
+
+    def counted(self: Checkpoint, pixels: Any) -> Any:
+        asked.append(len(pixels))
+        return predict(self, pixels)
+
+    ladder({"int8": far, "int8-corrected": far, "int8-mixed": KeyboardInterrupt})
+    monkeypatch.setattr(Checkpoint, "predict", counted)
+    assert cli.run([*arguments, "--recipe", "auto"]) == 130
+    # Those that calibrate, those that judge, and the probes; a checkpoint may be tried with one when it is opened.
+    assert sorted(n for n in asked if n > 1) == [6, 15, 20]
+    ladder({"int8": far, "int8-corrected": far, "int8-mixed": near})
+    asked.clear()
+    assert cli.run([*arguments, "--recipe", "auto"]) == 0
+    assert [n for n in asked if n > 1] == []
+
+
+def test_what_is_finished_before_an_interruption_is_written(
     arguments: list[str], tmp_path: Path, ladder: Any, near: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ladder({"float16": near, "int8": KeyboardInterrupt})
-    assert cli.run([*arguments, "--recipe", "float16", "--recipe", "int8"]) == 130
+    command = [*arguments, "--recipe", "float16", "--recipe", "int8"]
+    assert cli.run(command) == 130
+    assert files(tmp_path) == [".tiny.work", "tiny-float16.tflite"]
+    assert open_scorer(tmp_path / "out/tiny-float16.tflite").score(PHOTOS / "cat.jpg").error is None
+    assert "with --overwrite where its files are there already" in capsys.readouterr().err
+    made = ladder({"float16": near, "int8": near})
+    assert cli.run([*command, "--overwrite"]) == 0
+    assert made == ["int8"]
+    assert files(tmp_path) == ["tiny-float16.tflite", "tiny-int8.tflite", "tiny.calibration.json"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_real_command(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = """
+import time
+from edge_nima.__main__ import main
+from edge_nima_convert import recipes
+known = {name: recipes.find_recipe(name) for name in ("int8", "float16")}
+known["hangs"] = recipes.Recipe("hangs", "", lambda source: time.sleep(600), rung=2)
+recipes.recipes = lambda: known
+main()
+"""
+    (tmp_path / "gate.toml").write_text("fewest = 10\nmae_max = 0.0005\n")
+    said = tmp_path / "said"
+    with (
+        open(said, "wb") as log,
+        subprocess.Popen(
+            [sys.executable, "-c", program, *arguments, "--recipe", "auto"], stderr=log, stdout=log
+        ) as process,
+    ):
+        try:
+            until(lambda: "converting to hangs" in said.read_text(), 120)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+        finally:
+            process.kill()
+    assert "Traceback" not in said.read_text()
+    assert files(tmp_path) == [".tiny.work"]
+    known = {name: recipes.recipes()[name] for name in ("int8", "float16")}
+    monkeypatch.setattr(recipes, "recipes", lambda: known)
+    assert cli.run([*arguments, "--recipe", "auto"]) == 0
     assert files(tmp_path) == ["tiny-float16.tflite"]
-    assert "the same command with --recipe int8 alone" in capsys.readouterr().err
+
+
+def test_two_runs_do_not_write_into_one_folder_at_once(
+    arguments: list[str], tmp_path: Path, ladder: Any, near: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from edge_nima_convert.output import Work
+
+    made = ladder({"int8": near})
+    with Work(tmp_path / "out/.tiny.work"):
+        assert "another run is converting into" in refused(capsys, [*arguments, "--recipe", "int8"])
+    assert made == []
+    assert cli.run([*arguments, "--recipe", "int8"]) == 0
+
+
+# Manifests, and photographs of both sets
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, noise_photographs: Path, photographs: Path) -> Path:
+    """Thirty-five photographs: 18 to train, 2 to validate, 15 to test, two of which are not there."""
+    path = tmp_path / "manifest.csv"
+    rows = [(f"{noise_photographs}/{i:02}.png", "train" if i < 18 else "val") for i in range(20)]
+    rows += [(f"{photographs}/{i:02}.png", "test") for i in range(15)] + [("gone/1.png", "train"), ("2.png", "test")]
+    lines = [f"{file},{1.5 + i % 4 * 2},{split}\n" for i, (file, split) in enumerate(rows)]
+    path.write_text("file,mean_rating,split\n" + "".join(lines))
+    return path
+
+
+def with_sets(arguments: list[str], calibration: str, evaluate: str) -> list[str]:
+    command = [*arguments, "--recipe", "int8"]
+    command[command.index("--calibration") + 1] = calibration
+    command[command.index("--evaluate") + 1] = evaluate
+    return command
+
+
+def test_of_a_manifest_the_train_split_calibrates_and_the_test_split_judges(
+    arguments: list[str], tmp_path: Path, manifest: Path, photographs: Path, ladder: Any, near: bytes,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    ladder({"int8": near})
+    command = with_sets(arguments, str(manifest), str(manifest))
+    assert cli.run([*command, "--reference", str(tmp_path / "reference.jsonl")]) == 0
+    said = capsys.readouterr()
+    assert "taking the train split of 'manifest.csv'" in said.err
+    assert "taking the test split of 'manifest.csv'" in said.err
+    assert said.err.count("left out: 1 photographs of 'manifest.csv' that are not there: ") == 2
+    assert "n=15 (15 photographs of the test split of manifest.csv)" in said.out
+    assert "Against people, n=15 (manifest.csv)" in said.out
+    document = json.loads((tmp_path / "out/tiny.calibration.json").read_text())
+    assert (document["n"], document["means_from"], document["labels"]["file"]) == (18, "labels", "manifest.csv")
+    assert {one["mean"] for one in document["photographs"]} == {1.5, 3.5, 5.5, 7.5}
+    judged = [record.name for record, _ in read_records(tmp_path / "reference.jsonl")]
+    assert judged == [str(path) for path in sorted(photographs.iterdir())]
+
+
+def test_another_split_can_be_named(
+    arguments: list[str], tmp_path: Path, manifest: Path, ladder: Any, near: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ladder({"int8": near})
+    assert cli.run(with_sets(arguments, f"{manifest}:test", f"{manifest}:train")) == 0
+    said = capsys.readouterr()
+    assert "taking the" not in said.err
+    assert "n=18 (18 photographs of the train split of manifest.csv)" in said.out
+    assert "'tset' is no split of 'manifest.csv'; possible: train, val, test" in refused(
+        capsys, with_sets(arguments, f"{manifest}:tset", str(manifest))
+    )
+    manifest.write_text("file,mean_rating,split\n2.png,3,train\n")
+    assert "(splits: train 1, val 0, test 0)" in refused(capsys, with_sets(arguments, str(manifest), str(manifest)))
+    assert "is a manifest: give it alone" in refused(
+        capsys, [*with_sets(arguments, str(manifest), str(manifest)), "--calibration", str(PHOTOS)]
+    )
+
+
+def test_labels_with_splits_keep_what_is_for_tests_from_calibrating(
+    arguments: list[str], tmp_path: Path, noise_photographs: Path, photographs: Path, ladder: Any, near: bytes,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    ladder({"int8": near})
+    labels = tmp_path / "labels.csv"
+    rows = [f"{i:02}.png,{1.5 + i % 5 * 2},{('train', 'train', 'test', 'val')[i % 4]}\n" for i in range(20)]
+    labels.write_text("file,mean_rating,split\n" + "".join(rows))
+    command = [*with_sets(arguments, str(noise_photographs), str(photographs)), "--labels", str(labels)]
+    reference = ["--reference", str(tmp_path / "reference.jsonl"), "--overwrite"]
+    assert cli.run([*command, "--evaluate-labels", str(labels), *reference]) == 0
+    assert capsys.readouterr().err.count("taking the train split of 'labels.csv'") == 1
+    calibrated, judged = calibrated_and_judged(tmp_path)
+    assert calibrated == {f"{i:02}.png" for i in range(20) if i % 4 < 2}
+    assert len(judged) == 15
+    assert cli.run([*command, "--evaluate-labels", f"{labels}:test", *reference]) == 0
+    assert calibrated_and_judged(tmp_path)[1] == {f"{i:02}.png" for i in range(15) if i % 4 == 2}
+    line = refused(capsys, [*command, "--overwrite", "--labels", f"{labels}:val"])
+    assert "5 different photographs cannot calibrate int8" in line
+
+
+def calibrated_and_judged(tmp_path: Path) -> tuple[set[str], set[str]]:
+    document = json.loads((tmp_path / "out/tiny.calibration.json").read_text())
+    judged = {Path(record.name).name for record, _ in read_records(tmp_path / "reference.jsonl")}
+    return {Path(one["file"]).name for one in document["photographs"]}, judged
+
+
+def test_one_folder_for_both_is_divided_the_same_way_every_time(
+    arguments: list[str], tmp_path: Path, photographs: Path, noise_photographs: Path, ladder: Any, near: bytes,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    ladder({"int8": near})
+    both = tmp_path / "both"
+    shutil.copytree(photographs, both)
+    for path in noise_photographs.iterdir():
+        shutil.copy(path, both / f"n{path.name}")
+    command = [*with_sets(arguments, str(both), str(both)), "--reference", str(tmp_path / "reference.jsonl")]
+    assert cli.run(command) == 0
+    calibrated, judged = calibrated_and_judged(tmp_path)
+    told = f"35 photographs were given to calibrate and to judge: {len(calibrated)} calibrate and {len(judged)} judge"
+    assert told in capsys.readouterr().err
+    assert calibrated | judged == {path.name for path in both.iterdir()}
+    assert not calibrated & judged
+    assert min(len(calibrated), len(judged)) >= 10
+    assert cli.run([*command, "--overwrite", "--seed", "3"]) == 0
+    assert calibrated_and_judged(tmp_path) == (calibrated, judged)
+
+
+def test_photographs_of_both_judge_where_others_calibrate(
+    arguments: list[str], tmp_path: Path, photographs: Path, noise_photographs: Path, ladder: Any, near: bytes,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    ladder({"int8": near})
+    command = with_sets(arguments, str(noise_photographs), str(photographs))
+    reference = ["--reference", str(tmp_path / "reference.jsonl")]
+    assert cli.run([*command, "--calibration", str(photographs), *reference]) == 0
+    assert "15 photographs were given to calibrate and to judge: they judge and do not calibrate" in (
+        capsys.readouterr().err
+    )
+    calibrated, judged = calibrated_and_judged(tmp_path)
+    assert (len(calibrated), len(judged)) == (20, 15)
+    copies = tmp_path / "copies"
+    shutil.copytree(noise_photographs, copies)
+    line = refused(capsys, [*with_sets(arguments, str(noise_photographs), str(copies)), "--overwrite"])
+    assert "all 20 photographs of --evaluate calibrate too, by their pixels: give others" in line
+
+
+# Help
+
+
+def test_help_lists_every_recipe_and_has_the_usual_options_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["convert", "--help"]) == 0
+    said = capsys.readouterr().out
+    for recipe in recipes.recipes().values():
+        assert f"{recipe.name}: {recipe.what[:20]}" in said
+    panels = [said.index(panel) for panel in ("─ Options", "─ How photographs", "─ How the checkpoint", "─ What else")]
+    assert panels == sorted(panels)
+    assert panels[0] < said.index("--evaluate-labels") < panels[1] < said.index("--per-bin") < panels[2]
 
 
 def test_a_longest_edge_that_is_stated_is_in_the_card_and_in_how_it_scores(

@@ -47,7 +47,8 @@ def known(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
 def test_the_list_shows_each_model_on_one_line_and_whether_it_is_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "list"]) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if "small" in line)
-    assert line.split() == ["small", "0.0", "CC0-1.0", "pull", "it", "a", "[bold]small[/bold]", "one"]
+    verified = ["SHA-256", f"{hashlib.sha256(CONTENT).hexdigest()[:8]}…"]
+    assert line.split() == ["small", "0.0", "CC0-1.0", "pull", "it", *verified, "a", "[bold]small[/bold]", "one"]
     assert run(["models", "pull", "small"]) == 0
     capsys.readouterr()
     assert run(["models", "list"]) == 0

@@ -100,6 +100,24 @@ def test_the_worst_are_those_whose_means_differ_most() -> None:
     assert len(c.worst(2)) == 2
 
 
+def test_no_flip_in_few_photographs_is_no_certainty() -> None:
+    p = opinions(20)
+    assert compare(named(20), p, p).intervals["flips"] == (0, pytest.approx(0.161, abs=0.001))
+    assert all(math.isnan(end) for ends in compare(named(9), p[:9], p[:9]).intervals.values() for end in ends)
+
+
+def test_a_mean_of_5_is_on_one_side_for_people_and_models() -> None:
+    people = np.array(
+        [[0, 0, 0, 1, 1, 1, 0, 0, 0, 0], [3, 0, 0, 0, 0.1, 0, 0, 0, 3, 0], [0, 1, 0, 0, 0, 0, 0, 1, 0, 0]]
+    )
+    single = people.astype(np.float32) / people.astype(np.float32).sum(axis=1, keepdims=True)
+    nearly = single - np.float32(1e-8) * np.sign(single) * RATINGS.astype(np.float32)  # below 5 by the last bits
+    part = compare(named(3), single, nearly, people).against_people
+    assert part is not None
+    assert (part.reference.accuracy.value, part.candidate.accuracy.value) == (1, 1)
+    assert (part.baselines.good_accuracy, part.baselines.accuracy) == (1, 1)
+
+
 def test_people_are_compared_with_scipy_and_the_closed_forms() -> None:
     stats = pytest.importorskip("scipy.stats")
     p, q, people = opinions(120), opinions(120, 1), opinions(120, 2)

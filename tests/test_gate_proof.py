@@ -11,20 +11,19 @@ import numpy as np
 import pytest
 
 from conftest import skip_without
-from edge_nima.agreement import Agreement, measure_agreement
-from edge_nima.ava import read_labels
+from edge_nima.agreement import Agreement
+from edge_nima.comparison import compare
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import CalibrationError
 from edge_nima.gate import Verdict, judge, load_gate
 from edge_nima.scorer import load_model
-from edge_nima_convert.calibration import load_draw
-from edge_nima_convert.checkpoint import Checkpoint, open_checkpoint
+from edge_nima_convert.calibration import read_calibration
+from edge_nima_convert.calibration_checks import check_pictures, check_repeats
 from edge_nima_convert.conversion import score_pixels
-from edge_nima_convert.draws import choose_calibration
-from edge_nima_convert.embed import embed_card
-from edge_nima_convert.lint import check_pictures
-from edge_nima_convert.photographs import check_calibration, load_inputs
-from edge_nima_convert.recipes import RECIPES, convert
+from edge_nima_convert.photographs import Photographs, find_pool, load_inputs
+from edge_nima_convert.recipes import Source, find_recipe
+from edge_nima_convert.tflite.card import embed_card
+from edge_nima_train.checkpoint import Checkpoint, open_checkpoint
 
 skip_without("tensorflow", "edge-nima[convert]")
 
@@ -67,10 +66,9 @@ def pixels(all_pixels: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def calibration(data: Path, checkpoint: Checkpoint) -> Any:
-    """The 200 photographs that calibrated the bundled model: 20 of each rating bin."""
-    photographs, labels = data / "biq2021/images", read_labels(data / "biq2021/labels.csv")
-    draw = choose_calibration(sorted(photographs.glob("*")), labels=labels, per_bin=20)
-    return load_draw(draw, checkpoint.preprocessing)[1].pixels
+    """200 photographs, 20 of each rating bin, drawn as the 320 that calibrated the bundled model."""
+    pool = find_pool(Photographs(data / "biq2021/images", labels=data / "biq2021/labels.csv"), "train")
+    return read_calibration(pool, checkpoint.preprocessing, checkpoint.predict).inputs.pixels
 
 
 @pytest.fixture(scope="module")
@@ -83,22 +81,24 @@ def verdict(reference: Any) -> Judge:
     """Agreement and verdict of a model's distributions on those photographs, all or every third."""
 
     def of(distributions: Any, every: int = EVERY) -> tuple[Agreement, Verdict]:
-        agreement = measure_agreement(reference[::every], distributions)
-        return agreement, judge(load_gate(), agreement, "OASIS photographs")
+        names = [str(i) for i in range(len(distributions))]
+        comparison = compare(names, reference[::every], distributions, on="OASIS photographs", resamples=200)
+        return comparison.agreement, judge(load_gate(), comparison)
 
     return of
 
 
 @pytest.fixture(scope="module")
 def float16(checkpoint: Checkpoint) -> bytes:
-    return convert(checkpoint, RECIPES["float16"])
+    return find_recipe("float16")(Source(checkpoint))
 
 
 @pytest.fixture(scope="module")
 def properly_calibrated(
     checkpoint: Checkpoint, calibration: Any, all_pixels: Any, verdict: Judge
 ) -> tuple[Agreement, Verdict]:
-    return verdict(score_pixels(convert(checkpoint, RECIPES[CALIBRATED], calibration), checkpoint, all_pixels), every=1)
+    model = find_recipe(CALIBRATED)(Source(checkpoint, calibration))
+    return verdict(score_pixels(model, checkpoint.preprocessing, all_pixels), every=1)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,8 @@ def calibrated(checkpoint: Checkpoint, pixels: Any) -> Callable[[Any], Any]:
     """What the model says when calibrated on these pixels."""
 
     def by(calibration: Any) -> Any:
-        return score_pixels(convert(checkpoint, RECIPES[CALIBRATED], calibration), checkpoint, pixels)
+        model = find_recipe(CALIBRATED)(Source(checkpoint, calibration))
+        return score_pixels(model, checkpoint.preprocessing, pixels)
 
     return by
 
@@ -116,7 +117,7 @@ def failed(verdict: Verdict) -> set[str]:
 
 
 def test_a_good_conversion_passes(float16: bytes, checkpoint: Checkpoint, pixels: Any, verdict: Judge) -> None:
-    assert verdict(score_pixels(float16, checkpoint, pixels))[1].describe().startswith("passed (n=210")
+    assert verdict(score_pixels(float16, checkpoint.preprocessing, pixels))[1].describe().startswith("passed (n=210")
 
 
 def test_the_bundled_recipe_calibrated_properly_passes(properly_calibrated: tuple[Agreement, Verdict]) -> None:
@@ -124,14 +125,15 @@ def test_the_bundled_recipe_calibrated_properly_passes(properly_calibrated: tupl
     assert passed.describe().startswith("passed (n=629")
     said = load_model().card.agreement
     assert said is not None
-    assert agreement.mae == pytest.approx(said["mae"], abs=0.002)  # the bundled model again, from the same photographs
+    assert agreement.mae == pytest.approx(said["mae"], abs=0.002)  # the bundled model again, from fewer photographs
 
 
 def test_plain_int8_is_refused_however_it_is_calibrated(
     checkpoint: Checkpoint, calibration: Any, pixels: Any, verdict: Judge
 ) -> None:
-    agreement, refused = verdict(score_pixels(convert(checkpoint, RECIPES["int8"], calibration), checkpoint, pixels))
-    assert {"mae", "bias", "p99", "srcc", "flips"} <= failed(refused)
+    model = find_recipe("int8")(Source(checkpoint, calibration))
+    agreement, refused = verdict(score_pixels(model, checkpoint.preprocessing, pixels))
+    assert {"mae_share", "bias_share", "p99_share", "srcc", "flips"} <= failed(refused)
     assert agreement.mae > 0.05
 
 
@@ -143,7 +145,7 @@ def test_a_calibration_on_noise_is_refused_twice(
         check_pictures([str(i) for i in range(len(noise))], noise)
     agreement, refused = verdict(calibrated(noise[:40]))  # beneath that lint
     assert refused.status == "failed"
-    assert {"mae", "p99", "srcc"} <= failed(refused)
+    assert {"mae_share", "p99_share", "srcc"} <= failed(refused)
     assert agreement.mae > 10 * properly_calibrated[0].mae  # plain int8: by a quarter only
 
 
@@ -152,10 +154,10 @@ def test_a_calibration_on_one_repeated_photograph_is_refused_twice(
     checkpoint: Checkpoint, judged: list[Path],
 ) -> None:  # fmt: skip
     with pytest.raises(CalibrationError, match="1 different photograph"):
-        check_calibration(load_inputs(judged[:1] * 100, checkpoint.preprocessing))
+        check_repeats(["one"] * 100, load_inputs(judged[:1] * 100, checkpoint.preprocessing).sha256)
     agreement, refused = verdict(calibrated(np.repeat(calibration[:1], 40, axis=0)))  # beneath that lint
     assert refused.status == "failed"
-    assert {"mae", "p99", "srcc"} <= failed(refused)
+    assert {"mae_share", "p99_share", "srcc"} <= failed(refused)
     assert agreement.mae > 10 * properly_calibrated[0].mae
 
 
@@ -171,13 +173,13 @@ def test_red_and_blue_swapped_in_the_preprocessing_is_refused(
     records = [record.distribution for record in scorer.score_batch(judged)]
     refused = verdict(np.array(records))[1]
     assert refused.status == "failed"
-    assert {"mae", "p99", "srcc", "flips"} <= failed(refused)
+    assert {"mae_share", "p99_share", "srcc", "flips"} <= failed(refused)
 
 
 def test_output_rounded_to_256ths_is_refused_where_nobody_divides_by_the_sum(
     float16: bytes, checkpoint: Checkpoint, pixels: Any, verdict: Judge
 ) -> None:
-    rounded = np.round(score_pixels(float16, checkpoint, pixels) * 256) / 256
+    rounded = np.round(score_pixels(float16, checkpoint.preprocessing, pixels) * 256) / 256
     agreement, divided = verdict(rounded)
     # The scorer divides, and then it costs .003 more: it does not hurt, and it is not refused.
     assert divided.status == "passed"
@@ -187,6 +189,8 @@ def test_output_rounded_to_256ths_is_refused_where_nobody_divides_by_the_sum(
     raw = replace(
         agreement, mae=float(np.abs(gap).mean()), bias=float(gap.mean()), p99=float(np.percentile(np.abs(gap), 99))
     )
-    refused = judge(load_gate(), raw, "the same")
+    names = [str(i) for i in range(len(rounded))]
+    comparison = compare(names, checkpoint.predict(pixels), rounded, resamples=200)
+    refused = judge(load_gate(), replace(comparison, agreement=raw))
     assert refused.status == "failed"
-    assert "mae" in failed(refused)
+    assert "mae_share" in failed(refused)

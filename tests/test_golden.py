@@ -13,8 +13,8 @@ from edge_nima.distribution import mean_rating
 from edge_nima.interpreter import Interpreter
 from edge_nima.pixels import read_rgb, to_input
 from edge_nima.scorer import open_scorer
-from edge_nima_convert.checkpoint import Checkpoint, open_checkpoint
-from edge_nima_convert.recipes import RECIPES, convert
+from edge_nima_convert.recipes import Source
+from edge_nima_train.checkpoint import Checkpoint, open_checkpoint
 
 skip_without("tensorflow", "edge-nima[convert]")
 
@@ -30,7 +30,7 @@ def checkpoint(weights: Path) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def float32(checkpoint: Checkpoint) -> Interpreter:
-    return Interpreter(convert(checkpoint, RECIPES["float32"]), checkpoint.preprocessing, threads=1)
+    return Interpreter(Source(checkpoint).float32, checkpoint.preprocessing, threads=1)
 
 
 def test_the_registry_knows_these_weights(checkpoint: Checkpoint) -> None:

@@ -16,8 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_nima.distribution import mean_rating
-from edge_nima.errors import ModelError, PackageMissing
-from edge_nima.interpreter import Interpreter, Runtime, open_runtime, proportions, runtime_name
+from edge_nima.errors import CardError, ModelError, PackageMissing
+from edge_nima.interpreter import Interpreter, Runtime, fitted, open_runtime, proportions, runtime_name
 from edge_nima.pixels import Preprocessing
 from edge_nima.scorer import load_model
 from fakes import RAMP, TFLITE, FakeOpener, FakeRuntime
@@ -81,6 +81,52 @@ def test_a_quantised_input_is_the_formula_for_every_value(dtype: Any, scale: flo
         assert value == min(max(round(x / scale) + zero_point, low), high)
 
 
+CHANNELS = replace(HOST, scale=(0.01, 0.02, -0.03), offset=(0.0, -1.0, 2.0))
+TYPES: list[dict[str, Any]] = [
+    {"input_dtype": np.float32},
+    {"input_dtype": np.int8, "input_quantization": (0.05, -3)},
+    {"input_dtype": np.uint8, "input_quantization": (0.05, 130)},
+]
+
+
+@pytest.mark.parametrize("runtime", TYPES, ids=lambda runtime: str(np.dtype(runtime["input_dtype"])))
+@pytest.mark.parametrize("how", [CHANNELS, replace(HOST, scale=(0.01, 0.02, -0.03))], ids=["both", "scale"])
+def test_each_channel_has_its_own_factors_in_either_layout(how: Preprocessing, runtime: dict[str, Any]) -> None:
+    wanted = EVERY_VALUE * np.array(how.scale) + np.array(how.offset)
+    dtype = runtime["input_dtype"]
+    if dtype is not np.float32:
+        step, zero_point = runtime["input_quantization"]
+        limits = np.iinfo(dtype)
+        wanted = np.clip(np.rint(wanted / step) + zero_point, limits.min, limits.max)
+    assert np.array_equal(seen_by(how, **runtime), wanted.astype(dtype))
+    planes = seen_by(replace(how, layout="NCHW"), input_shape=(1, 3, 16, 16), **runtime)
+    assert np.array_equal(planes, wanted.astype(dtype).transpose(2, 0, 1))
+
+
+def test_planes_of_bytes_reach_a_graph_that_scales() -> None:
+    planes = seen_by(replace(GRAPH, layout="NCHW"), input_shape=(1, 3, 16, 16))
+    assert np.array_equal(planes, EVERY_VALUE.transpose(2, 0, 1))
+
+
+def fit(layout: str | None = None, **runtime: Any) -> Preprocessing:
+    return fitted(TFLITE, Preprocessing(), layout, FakeOpener(how=GRAPH, **runtime))
+
+
+def test_a_preprocessing_is_fitted_to_what_the_file_says() -> None:
+    assert fit(input_shape=(1, 20, 30, 3)) == Preprocessing(width=30, height=20)
+    assert fit(input_shape=(1, 3, 20, 30), input_dtype=np.float32) == Preprocessing(
+        width=30, height=20, layout="NCHW", scaling="host"
+    )
+    assert fit(input_dtype=np.uint8, input_quantization=(1 / 127.5, 127)).scaling == "host"
+    assert fit("NCHW", input_shape=(1, 3, 5, 3)) == Preprocessing(width=3, height=5, layout="NCHW")
+    with pytest.raises(CardError, match="layout is not stated, and the file's input is NHWC or NCHW"):
+        fit(input_shape=(1, 3, 5, 3))
+    with pytest.raises(CardError, match="holds 0 to 1, of which the stated range uses 129 values"):
+        fit(input_dtype=np.uint8, input_quantization=(1 / 255, 0))
+    for shape in ((1, 20, 30, 1), (2, 20, 30, 3), (1, 2700)):
+        assert f"this model {shape}" in refused(lambda shape=shape: fit(input_shape=shape))
+
+
 def test_a_quantised_input_is_clipped_and_does_not_wrap() -> None:
     got = seen_by(replace(HOST, scale=1.0, offset=-10.0), input_dtype=np.int8, input_quantization=(1.0, 0))
     assert got.ravel()[:2].tolist() == [-10, -9]
@@ -92,6 +138,8 @@ def test_buffers_are_made_once() -> None:
         (GRAPH, {}),
         (HOST, {"input_dtype": np.float32}),
         (HOST, {"input_dtype": np.int8, "input_quantization": (1 / 127.5, 0)}),
+        (replace(CHANNELS, layout="NCHW"), {"input_dtype": np.float32, "input_shape": (1, 3, 16, 16)}),
+        (replace(GRAPH, layout="NCHW"), {"input_shape": (1, 3, 16, 16)}),
     ]
     for how, runtime in cases:
         interpreter, fake = opened(how, **runtime)
@@ -174,6 +222,7 @@ def test_an_integer_output_that_is_no_distribution_is_refused() -> None:
         ({"input_shape": (4, 16, 16, 3)}, "(4, 16, 16, 3)"),
         ({"output_shape": (1, 5)}, "(1, 5)"),
         ({"output_shape": (10,)}, "(10,)"),
+        ({"output_shape": (1, 1)}, "to (1, 1); one number is no histogram"),
         ({"input_dtype": np.float32}, "float32, not uint8"),
         ({"input_dtype": np.int8, "input_quantization": (1 / 127.5, 0)}, "int8, not uint8"),
     ],

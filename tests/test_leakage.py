@@ -12,7 +12,7 @@ import pytest
 from edge_nima.ava import Labels
 from edge_nima.errors import RequestError
 from edge_nima.pixels import Preprocessing
-from edge_nima_train.checkpoint import Trained
+from edge_nima_train.checkpoint import Checkpoint
 from edge_nima_train.guard import guard
 from edge_nima_train.leakage import Photograph, find_leaks, read_photographs
 from edge_nima_train.manifest import Manifest
@@ -104,8 +104,11 @@ def manifest(count: int = 4, **columns: Any) -> Manifest:
     return Manifest(labels, Path(), ("",) * count, None, columns)
 
 
-def trained(*photographs: Photograph, known: bool = False) -> Trained:
-    return Trained("run", "f" * 64, None, Preprocessing(), "the run", None, photographs, known)
+def trained(*photographs: Photograph, known: bool = False) -> Checkpoint:
+    return Checkpoint(
+        name="run", sha256="f" * 64, network=None, call=lambda x: x, preprocessing=Preprocessing(), stated="the run",
+        source={}, licence="", attribution="", run=None, trained_on=photographs, known=known,
+    )  # fmt: skip
 
 
 def test_an_evaluation_on_what_was_trained_on_is_refused_by_name() -> None:

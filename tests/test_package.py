@@ -175,9 +175,9 @@ def test_readmes_python_runs() -> None:
 
 
 def test_readmes_snippet_is_the_example() -> None:
-    example = (ROOT / "examples/score_folder.py").read_text(encoding="utf-8")
-    body = example.split("\n\n", 1)[1]
-    assert body in README
+    for name in ("score_folder.py", "convert_checkpoint.py"):
+        example = (ROOT / "examples" / name).read_text(encoding="utf-8")
+        assert example[example.index('"""\n', 3) + 4 :].lstrip() in README, name
 
 
 def test_readmes_light_commands_run(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> Non
     for name in (
         "edge_nima/py.typed", "edge_nima/models/registry.toml", "edge_nima/gate.toml", "edge_nima/report/page.css",
         *(f"edge_nima/models/{path.name}" for path in MODELS),
-        "edge_nima/cli/__init__.py", "edge_nima/sources/folder.py", "edge_nima_convert/recipes.py",
+        "edge_nima/cli/__init__.py", "edge_nima/sources/folder.py", "edge_nima_convert/recipes/int8_mixed.py",
         *(f"edge_nima/outputs/web/{name}" for name in ("page.html", "page.css", "page.js", "login.html", "icon.svg")),
     ):  # fmt: skip
         assert name in names

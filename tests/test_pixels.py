@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import struct
 import threading
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from edge_nima.errors import CardError, PictureError
+from edge_nima.joining import same_pixels
 from edge_nima.pixels import FILTERS, Preprocessing, check_rgb, pixels_sha256, read_input, read_rgb, to_input
 
 PHOTOS = sorted((Path(__file__).parents[1] / "examples" / "photos").glob("*.jpg"))
@@ -634,6 +637,10 @@ def test_a_picture_of_the_models_size_passes_untouched() -> None:
         ("scale", "1/127.5", "a finite number"),
         ("scale", 0, "other than 0"),
         ("scale", 10**5000, "a finite number"),
+        ("scale", (1.0, 0, 2.0), "a finite number other than 0, or three"),
+        ("scale", (1.0, 2.0), "a finite number other than 0, or three"),
+        ("offset", (0.0, "a", 1.0), "a finite number, or three"),
+        ("layout", "HWC", "NHWC, NCHW"),
         ("offset", None, "a finite number"),
         ("offset", True, "a finite number"),
         ("offset", float("-inf"), "a finite number"),
@@ -648,7 +655,8 @@ def test_an_impossible_specification_says_what_was_given_and_what_is_possible(
     text = str(caught.value)
     assert field in text
     assert possible in text.split("possible:")[1]
-    assert "too long" in text if given == 10**5000 else repr(given) in text
+    shown = repr(list(given) if isinstance(given, tuple) else given) if given != 10**5000 else "too long"
+    assert shown in text
     assert "\n" not in text
 
 
@@ -664,6 +672,38 @@ def test_the_specification_is_told_in_one_line() -> None:
         "224x224, stretch, Pillow NEAREST (no antialias), RGB, p * 0.00784314 - 1 inside the graph"
     )
     assert Preprocessing(scaling="host", scale=1, offset=0.5).describe().endswith("p * 1 + 0.5 by the caller")
+
+
+IMAGENET: dict[str, Any] = {"input_range": (0, 1), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+def test_a_mean_and_a_deviation_of_each_channel_become_a_scale_and_an_offset() -> None:
+    how = Preprocessing(scaling="host").with_overrides(**IMAGENET)
+    rgb = noise(5, 7)
+    by_hand = (rgb / 255 - np.array(IMAGENET["mean"])) / IMAGENET["std"]
+    assert how.scaled(rgb) == pytest.approx(by_hand, abs=1e-6)
+    assert how.scaled(rgb).dtype == np.float32
+    assert how.describe().endswith(
+        "RGB, p * (0.0171248, 0.017507, 0.0174292) + (-2.1179, -2.03571, -1.80444) by the caller"
+    )
+    caffe = Preprocessing().with_overrides(input_range=(0, 255), mean=(103.939, 116.779, 123.68), channel_order="BGR")
+    assert (caffe.scale, caffe.offset, caffe.channel_order) == (1, (-103.939, -116.779, -123.68), "BGR")
+    same = Preprocessing().with_overrides(input_range=(0, 1), mean=(0.5, 0.5, 0.5), std=0.5)
+    assert (same.scale, same.offset) == (pytest.approx(1 / 127.5), -1)
+    with pytest.raises(CardError, match="mean and std need input_range"):
+        Preprocessing().with_overrides(mean=0.5)
+    with pytest.raises(CardError, match="std is 0; possible: numbers other than 0"):
+        Preprocessing().with_overrides(input_range=(0, 1), std=0)
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_factors_of_channels_and_planes_come_back_from_their_json(layout: str) -> None:
+    how = Preprocessing(layout=layout, longest_edge=640).with_overrides(**IMAGENET)
+    assert Preprocessing.from_json(json.loads(json.dumps(how.to_json()))) == how
+    assert how.format == 3
+    assert ("layout" in how.to_json()) == (layout == "NCHW")
+    # How the axes lie is no difference in what a network sees.
+    assert same_pixels(how.describe()) == same_pixels(replace(how, layout="NHWC", scaling="host").describe())
 
 
 # The longest edge, reduced first

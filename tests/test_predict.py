@@ -15,7 +15,7 @@ from PIL import Image
 from conftest import PHOTOS, skip_without
 from edge_nima.cli import run
 from edge_nima.records import read_records
-from edge_nima_train.checkpoint import Trained, open_trained
+from edge_nima_train.checkpoint import Checkpoint, open_checkpoint
 from edge_nima_train.predict import record_name, score_photographs
 
 skip_without("keras", "edge-nima[train]")
@@ -25,8 +25,8 @@ Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_keras: Path) -> Trained:
-    return open_trained(tiny_keras)
+def trained(tiny_keras: Path) -> Checkpoint:
+    return open_checkpoint(tiny_keras)
 
 
 @pytest.fixture
@@ -53,7 +53,9 @@ def complaint(capsys: Captured, *arguments: object) -> str:
     return told[0]
 
 
-def test_records_are_those_of_the_network_in_the_order_of_the_photographs(trained: Trained, photographs: Path) -> None:
+def test_records_are_those_of_the_network_in_the_order_of_the_photographs(
+    trained: Checkpoint, photographs: Path
+) -> None:
     paths = sorted(photographs.iterdir(), reverse=True)
     for jobs in (1, 3):
         records = list(score_photographs(trained, iter(paths), jobs))
@@ -70,7 +72,7 @@ def test_records_are_those_of_the_network_in_the_order_of_the_photographs(traine
                 assert record.model == trained.label
 
 
-def test_more_photographs_than_a_batch_come_out_once_each(trained: Trained, photographs: Path) -> None:
+def test_more_photographs_than_a_batch_come_out_once_each(trained: Checkpoint, photographs: Path) -> None:
     paths = [photographs / "00.png", photographs / "01.png"] * 40
     records = list(score_photographs(trained, paths))
     assert [record.name for record in records] == [str(path) for path in paths]

@@ -229,16 +229,51 @@ def test_what_is_bundled_is_what_the_registry_says() -> None:
     assert bundled
     assert all(registry.is_present(entry) for entry in bundled)
     for entry in bundled:
-        assert registry.find_by_sha256(entry.sha256) is entry
-    assert registry.find_by_sha256("0" * 64) is None
+        assert registry.identify(entry.path, registry.sha256_of(entry.path)) is entry
+    assert registry.identify(Path(__file__), "0" * 64) is None
 
 
-def test_every_entry_has_a_licence_an_attribution_and_a_sha256_and_a_name_of_its_own() -> None:
+def test_every_entry_has_a_licence_an_attribution_a_hash_and_a_name_of_its_own() -> None:
     for entry in registry.entries():
         assert entry.licence
         assert entry.attribution
-        assert len(bytes.fromhex(entry.sha256)) == 32
+        assert len(bytes.fromhex(entry.sha256 or "")) == 32 or len(bytes.fromhex(entry.git_blob or "")) == 20
         assert registry.find(entry.name) is entry
+        assert (entry.preprocessing is None) == entry.file.endswith(".tflite")  # whose card says it
+
+
+@pytest.fixture
+def blob(server: Server, entry: Entry) -> Entry:
+    """What is known by git's id alone, which git itself gives it."""
+    told = subprocess.run(["git", "hash-object", "--stdin"], input=CONTENT, capture_output=True, check=True)
+    return Entry(**{**vars(entry), "sha256": None, "size": None, "git_blob": told.stdout.decode().strip()})
+
+
+def test_a_file_known_by_its_git_blob_is_verified_and_resumed(server: Server, blob: Entry, tmp_path: Path) -> None:
+    held(blob, CONTENT[:1000])
+    assert registry.pull(blob).read_bytes() == CONTENT
+    assert server.ranges == ["bytes=1000-"]
+    assert registry.is_present(blob)
+    assert registry.pull(blob) == blob.path
+    assert len(server.ranges) == 1
+    blob.path.write_bytes(CONTENT[:-1])
+    assert not registry.is_present(blob)
+
+
+def test_another_file_than_the_git_blob_is_refused_and_removed(server: Server, blob: Entry) -> None:
+    server.content = CONTENT[::-1]
+    with pytest.raises(DownloadError, match=r"is not small and was removed: git blob \w{16}…, expected \w{16}…"):
+        registry.pull(blob)
+    assert in_cache(blob) == []
+    assert "git blob" in blob.verified_by
+
+
+def test_a_checkpoint_known_by_its_git_blob_brings_its_preprocessing(
+    blob: Entry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(registry, "entries", lambda: (blob,))
+    (tmp_path / "copy").write_bytes(CONTENT)
+    assert registry.identify(tmp_path / "copy", "0" * 64) is blob
 
 
 def test_a_misspelt_name_gets_the_nearest_one() -> None:

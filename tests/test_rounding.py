@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_nima_convert.rounding import LIMIT, descend, round_apart, round_together, row_scales
+from edge_nima_convert.tflite.rounding import LIMIT, descend, round_apart, round_together, row_scales
 
 
 def correlated(random: np.random.Generator, k: int, alike: float = 0.9) -> Any:

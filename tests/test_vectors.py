@@ -42,7 +42,7 @@ def read(folder: Path, of: dict[str, str], height: int, width: int) -> np.ndarra
 
 def test_every_picture_becomes_its_upright_pixels_and_every_input(folder: Path, vectors: dict[str, Any]) -> None:
     hows = {key: Preprocessing.from_json(how) for key, how in vectors["preprocessings"].items()}
-    assert len(hows) == 2 * len(FILTERS) + 8
+    assert len(hows) == 2 * len(FILTERS) + 9
     inputs = 0
     for told in vectors["pictures"]:
         upright = read_rgb(folder / told["file"])
@@ -112,6 +112,27 @@ def test_numbers_are_what_the_mathematics_gives(vectors: dict[str, Any]) -> None
             with pytest.raises(ModelError):
                 proportions(np.array(told["raw"]))
     assert all(Matrix(**matrix).y for matrix in vectors["matrices"].values())
+
+
+def test_tensors_hold_what_the_mathematics_gives(vectors: dict[str, Any]) -> None:
+    kinds = set()
+    for told in vectors["tensors"]:
+        how = Preprocessing.from_json(told["preprocessing"])
+        pixels = np.array(told["pixels"]).reshape(how.height, how.width, 3)
+        values = pixels.astype(float)
+        if how.scaling == "host":
+            values = values * np.array(how.scale) + np.array(how.offset)
+        if told["scale"]:
+            limits = np.iinfo(told["dtype"])
+            values = np.clip(np.rint(values / told["scale"]) + told["zero_point"], limits.min, limits.max)
+        laid = values.transpose(2, 0, 1) if how.layout == "NCHW" else values
+        assert [1, *laid.shape] == told["shape"]
+        assert laid.astype(told["dtype"]).ravel().tolist() == told["values"]
+        kinds.add((told["dtype"], how.layout, how.channel_order))
+    assert kinds == {
+        ("float32", "NHWC", "RGB"), ("float32", "NCHW", "RGB"), ("float32", "NHWC", "BGR"), ("int8", "NHWC", "RGB"),
+        ("int8", "NHWC", "BGR"), ("uint8", "NCHW", "RGB"),
+    }  # fmt: skip
 
 
 def test_cards_and_models_are_accepted_or_refused_as_told(folder: Path, vectors: dict[str, Any]) -> None:

@@ -1,188 +1,256 @@
-"""calibration.json: which photographs calibrated, with the SHA-256 of what the model saw, and those found again."""
+"""The photographs that calibrate: a sample that is even over bins of mean rating, read, checked and written down."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from edge_nima.ava import few, rating_bins
-from edge_nima.errors import CalibrationError, printable, reason
+from edge_nima.ava import Labels, rating_bins, rating_edges
+from edge_nima.distribution import mean_rating
+from edge_nima.errors import RequestError, printable
 from edge_nima.names import Names
+from edge_nima.photographs import draw_photographs
 from edge_nima.pixels import Pixels, Preprocessing
-from edge_nima_convert.draws import Candidate, Draw, RatingBin
-from edge_nima_convert.photographs import Inputs, load_inputs
+from edge_nima_convert.calibration_checks import check_pictures, check_repeats
+from edge_nima_convert.photographs import Inputs, Pool, load_inputs, log
+from edge_nima_convert.recipes import Progress
 
 FORMAT = "edge-nima calibration 1"
-# What of a preprocessing decides pixels: what they are multiplied by later does not.
-_OF_PIXELS = ("width", "height", "fit", "filter", "antialias", "channel_order")
-_LATER = ("longest_edge", "longest_edge_filter")
+MOST_PREDICTED = 2400
+"""Photographs that the float model looks at to make rating bins, at most: two minutes on two cores."""
+_AT_A_TIME = 128  # pixels of more are not kept
+
+Predict = Callable[[Pixels], NDArray[np.float32]]
+"""uint8, shape (n, height, width, 3), to float32, shape (n, 10)."""
 
 
-def load_draw(draw: Draw, how: Preprocessing, step: Callable[[], None] = lambda: None) -> tuple[Draw, Inputs]:
-    """Load the photographs of a draw; in place of one that cannot be read the next of its bin is drawn.
+@dataclass(frozen=True)
+class RatingBin:
+    """What was drawn from one bin of mean rating, low <= mean < high (the last: <= high)."""
+
+    low: float
+    high: float
+    available: int
+    drawn: int
+    """Of this bin, for itself and for others."""
+    lent: int
+    """How many of those replace photographs that a neighbour lacks."""
+    filled: int
+    """How many photographs of neighbours replace those that this bin lacks."""
+
+    def __str__(self) -> str:
+        return f"{self.low:.3g}-{self.high:.3g}"
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A photograph with its mean rating, 1..10, and what the labels call it."""
+
+    path: Path
+    id: str
+    mean: float
+
+
+@dataclass(frozen=True)
+class StratifiedSample:
+    """`per_bin` photographs of each bin of mean rating, as far as there are any."""
+
+    chosen: tuple[Rated, ...]
+    """In the order of their paths."""
+    bins: tuple[RatingBin, ...]
+    pool: tuple[Rated, ...] = field(repr=False)
+    """All that could be drawn."""
+    per_bin: int
+    seed: int
+
+    @classmethod
+    def draw(cls, pool: Sequence[Rated], per_bin: int, bins: int = 10, seed: int = 0) -> StratifiedSample:
+        """Draw from a pool, whose order does not matter; raises as `draw_from_bins`."""
+        ordered = tuple(sorted(pool, key=lambda one: one.path.parts))
+        names = [Names.key(one.path) for one in ordered]
+        rows, table = draw_from_bins(names, [one.mean for one in ordered], per_bin, bins, seed)
+        return cls(tuple(ordered[row] for row in rows), table, ordered, per_bin, seed)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Of the photographs drawn."""
+        return tuple(one.path for one in self.chosen)
+
+    def without(self, paths: Collection[Path]) -> StratifiedSample:
+        """The same draw from what is left when these photographs are taken away."""
+        left = [one for one in self.pool if one.path not in paths]
+        return self.draw(left, self.per_bin, len(self.bins), self.seed)
+
+    def warnings(self) -> list[str]:
+        """A line each: a sample that fell short, bins that were filled from neighbours, bins that are empty."""
+        lines = []
+        thin = [f"{one} had {one.available} and took {one.filled}" for one in self.bins if one.filled]
+        if len(self.chosen) < self.per_bin * len(self.bins):
+            few = f"{len(self.pool)} photographs do not fill {len(self.bins)} bins of {self.per_bin}"
+            lines.append(f"{few}: {len(self.chosen)} are drawn")
+        elif thin:
+            few = f"rating bins of fewer than {self.per_bin}"
+            lines.append(f"{few} were filled from their neighbours: {', '.join(thin)}")
+        empty = [str(one) for one in self.bins if not one.drawn]
+        if empty:
+            told = f"rating bin{'s' if len(empty) > 1 else ''} {', '.join(empty)}"
+            lines.append(f"{told}: empty, no photograph of such a mean rating calibrates")
+        return lines
+
+
+def draw_from_bins(
+    names: Sequence[str], means: ArrayLike, per_bin: int, bins: int = 10, seed: int = 0
+) -> tuple[list[int], tuple[RatingBin, ...]]:
+    """Draw `per_bin` of each bin of mean rating; what thin bins lack comes from the nearest bins that have more.
+
+    Which are drawn depends on the seed and the names, not on their order, and a photograph more or less changes little:
+    each one's place in the queue of its bin is a hash of the seed and its file name.
 
     Args:
-        draw: from `choose_calibration`.
-        how: the specification.
-        step: called after each photograph.
+        names: n different ones, with or without folders.
+        means: shape (n,), in 1..10.
+        per_bin: how many of each bin, at least 1.
+        bins: how many, equally wide.
+        seed: another one, another draw.
 
     Returns:
-        The draw as it became, and its photographs; `Inputs.unreadable` names those that were replaced.
+        Indices of those drawn, rising, min(n, per_bin * bins) of them; and the bins.
+
+    Raises:
+        RequestError: a mean lies outside 1..10, or `per_bin` or `bins` is not one that is possible.
     """
+    if per_bin < 1:
+        raise RequestError(f"{per_bin} photographs of each rating bin; possible: 1 or more")
+    edges, where = rating_edges(bins), rating_bins(means, bins)
+    if len(where) != len(names):
+        raise RequestError(f"{len(where)} mean ratings for {len(names)} photographs; possible: one each")
+    places = [_place(seed, name) for name in names]
+    queues: list[list[int]] = [[] for _ in range(bins)]
+    for i in sorted(range(len(names)), key=places.__getitem__):
+        queues[where[i]].append(i)
+    own = [min(len(queue), per_bin) for queue in queues]
+    lent, filled = [0] * bins, [0] * bins
+    for distance in range(1, bins):
+        for thin in range(bins):
+            while own[thin] + filled[thin] < per_bin:
+                near = [b for b in (thin - distance, thin + distance) if 0 <= b < bins]
+                spare, lender = max((len(queues[b]) - own[b] - lent[b], -b) for b in near) if near else (0, 0)
+                if not spare:
+                    break
+                lent[-lender] += 1
+                filled[thin] += 1
+    chosen = sorted(i for b in range(bins) for i in queues[b][: own[b] + lent[b]])
+    return chosen, tuple(
+        RatingBin(float(edges[b]), float(edges[b + 1]), len(queues[b]), own[b] + lent[b], lent[b], filled[b])
+        for b in range(bins)
+    )
+
+
+def _place(seed: int, name: str) -> tuple[bytes, str]:
+    """Where a photograph stands in its bin's queue: by its file name, since folders differ from machine to machine."""
+    return hashlib.sha256(f"{seed}\n{PurePosixPath(name).name}".encode()).digest(), name
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Photographs that calibrate."""
+
+    sample: StratifiedSample
+    inputs: Inputs
+    """In the order of the sample."""
+    means_from: str
+    """"labels" or "the float model's predictions"."""
+    labels: Mapping[str, Any] | None
+    """Name and SHA-256 of the labels' file, whether it holds means only, and how many of it have no photograph."""
+    how: Preprocessing
+
+    def summary(self) -> dict[str, Any]:
+        """What the card says; a photograph's id is its file name."""
+        ids, bins = sorted(path.name for path in self.inputs.paths), self.sample.bins
+        return {
+            "n": len(ids), "different": len(set(self.inputs.sha256)),
+            "ids_sha256": hashlib.sha256("\n".join(ids).encode("utf-8", "surrogateescape")).hexdigest(),
+            "pixels_sha256": hashlib.sha256("\n".join(sorted(self.inputs.sha256)).encode()).hexdigest(),
+            "bins": [one.drawn for one in bins],
+            "bins_by": f"mean rating by {self.means_from}, {len(bins)} equal bins of 1..10",
+            "per_bin": self.sample.per_bin, "filled_from_neighbours": sum(one.filled for one in bins),
+            "labels": self.labels, "seed": self.sample.seed,
+        }  # fmt: skip
+
+    def document(self) -> bytes:
+        """What NAME.calibration.json holds: each photograph with its bin, mean and the SHA-256 of its pixels."""
+        chosen = self.sample.chosen
+        # Relative: a document that travels says nothing of whose machine it was made on.
+        folder = os.path.commonpath([one.path.absolute().parent for one in chosen])
+        files = [printable(one.path.absolute().relative_to(folder)) for one in chosen]
+        where = rating_bins([one.mean for one in chosen], len(self.sample.bins)).tolist()
+        photographs = [
+            {"id": printable(one.id), "file": file, "bin": place, "mean": one.mean, "pixels_sha256": digest}
+            for one, file, place, digest in zip(chosen, files, where, self.inputs.sha256, strict=True)
+        ]
+        document = {
+            "format": FORMAT, "n": len(chosen), "different": len(set(self.inputs.sha256)), "seed": self.sample.seed,
+            "per_bin": self.sample.per_bin, "means_from": self.means_from, "labels": self.labels,
+            "preprocessing": self.how.to_json(), "bins": [asdict(one) for one in self.sample.bins],
+            "photographs": photographs,
+        }  # fmt: skip
+        return (json.dumps(document, indent=1) + "\n").encode()
+
+
+def read_calibration(
+    pool: Pool, how: Preprocessing, predict: Predict, progress: Progress = lambda *_: None
+) -> Calibration:
+    """Draw photographs evenly over bins of mean rating, by people's labels or else by `predict`, and read them.
+
+    In place of one that cannot be read the next of its bin is drawn. What is doubtful is logged.
+
+    Raises:
+        CalibrationError: too few different photographs, mostly one and the same, or mostly none at all.
+        RequestError: no photograph has a label, one label has two photographs, or a count is below 1.
+    """
+    rated, told = _by_labels(pool, pool.labels) if pool.labels else (_by_model(pool, how, predict, progress), None)
+    sample = StratifiedSample.draw(rated, pool.drawn.per_bin, pool.drawn.bins, pool.drawn.seed)
     loaded: dict[Path, tuple[Pixels, str]] = {}
-    unreadable: list[str] = []
     while True:
-        missing = [path for path in draw.paths if path not in loaded]
-        inputs = load_inputs(missing, how, step)
-        unreadable += inputs.unreadable
+        inputs = load_inputs([path for path in sample.paths if path not in loaded], how, progress, "calibration")
         loaded.update(zip(inputs.paths, zip(inputs.pixels, inputs.sha256, strict=True), strict=True))
         if not inputs.unreadable:
             break
-        draw = draw.without(set(missing) - set(inputs.paths))
-    pixels = np.empty((len(draw.chosen), how.height, how.width, 3), np.uint8)
-    for i, path in enumerate(draw.paths):
-        pixels[i] = loaded[path][0]
-    return draw, Inputs(pixels, tuple(draw.paths), tuple(loaded[path][1] for path in draw.paths), tuple(unreadable))
+        sample = sample.without(inputs.unreadable)
+    pixels = np.stack([loaded[path][0] for path in sample.paths]) if sample.paths else inputs.pixels
+    inputs = Inputs(pixels, sample.paths, tuple(loaded[path][1] for path in sample.paths), {})
+    names = [printable(path.name) for path in inputs.paths]
+    for warning in (*check_repeats(names, inputs.sha256), *check_pictures(names, pixels), *sample.warnings()):
+        log.warning(warning)
+    return Calibration(sample, inputs, "labels" if told else "the float model's predictions", told, how)
 
 
-def calibration_document(draw: Draw, inputs: Inputs, how: Preprocessing) -> dict[str, Any]:
-    """What calibration.json holds: every photograph with its bin, its mean and the SHA-256 of what the model sees.
-
-    Args:
-        draw: and
-        inputs: as `load_draw` returns them.
-        how: the specification by which the pixels were made.
-
-    Raises:
-        CalibrationError: the photographs are not those of the draw.
-    """
-    if list(inputs.paths) != draw.paths:
-        raise CalibrationError(
-            f"{len(inputs.paths)} photographs are not the {len(draw.paths)} of the draw: load them with load_draw"
-        )
-    folder = os.path.commonpath([path.absolute().parent for path in inputs.paths]) if inputs.paths else ""
-    return {
-        "format": FORMAT,
-        "n": len(inputs.paths),
-        "different": len(inputs.hashes),
-        "seed": draw.seed,
-        "per_bin": draw.per_bin,
-        "means_from": draw.means_from,
-        "labels": None if draw.labels is None else dict(draw.labels),
-        "preprocessing": how.to_json(),
-        "bins": [asdict(one) for one in draw.bins],
-        "photographs": [
-            {
-                "id": printable(one.id),
-                # Relative: a document that travels says nothing of whose machine it was made on.
-                "file": printable(one.path.absolute().relative_to(folder)),
-                "bin": one.bin,
-                "mean": one.mean,
-                "pixels_sha256": digest,
-            }
-            for one, digest in zip(draw.chosen, inputs.sha256, strict=True)
-        ],
-    }
+def _by_labels(pool: Pool, labels: Labels) -> tuple[list[Rated], dict[str, Any]]:
+    rows = labels.match(pool.paths)
+    for line in labels.gaps(pool.paths, rows):
+        log.warning(line)
+    found = [(path, row) for path, row in zip(pool.paths, rows, strict=True) if row is not None]
+    told = {"file": printable(labels.name), "sha256": labels.sha256, "means_only": labels.inferred}
+    rated = [Rated(path, labels.called(row), float(labels.means[row])) for path, row in found]
+    return rated, {**told, "without_photograph": len(labels) - len(rated)}
 
 
-def read_draw(
-    path: str | os.PathLike[str],
-    photographs: Sequence[Path],
-    how: Preprocessing,
-    step: Callable[[], None] = lambda: None,
-) -> tuple[Draw, Inputs]:
-    """Find the photographs of a calibration.json again, and load exactly those.
-
-    Args:
-        path: the calibration.json.
-        photographs: where they may be among, by their paths under the folder that they share.
-        how: the specification of the model that is calibrated.
-        step: called after each photograph that is loaded.
-
-    Raises:
-        CalibrationError: the file is no calibration.json, it was made with other preprocessing, or a photograph is
-            missing, unreadable, or has other pixels.
-    """
-    document, draw, digests = _parse(path)
-    _same_pixels(path, document["preprocessing"], how)
-    names = Names([entry["file"] for entry in document["photographs"]], [])
-    # Several may end in the same path; the pixels tell.
-    found: dict[int, list[Path]] = {}
-    for photograph in photographs:
-        row = names.find(photograph)
-        if row is not None:
-            found.setdefault(row, []).append(photograph)
-    missing = [one.path.as_posix() for row, one in enumerate(draw.chosen) if row not in found]
-    if missing:
-        raise CalibrationError(
-            f"{len(missing)} of {len(draw.chosen)} photographs of '{printable(path)}' are not among the "
-            f"{len(photographs)} given: {few(missing)}"
-        )
-    pixels = np.empty((len(draw.chosen), how.height, how.width, 3), np.uint8)
-    chosen: list[Candidate] = []
-    other: list[str] = []
-    for row, one in enumerate(draw.chosen):
-        inputs = load_inputs(found[row], how, step)
-        if digests[row] in inputs.sha256:
-            which = inputs.sha256.index(digests[row])
-            pixels[row] = inputs.pixels[which]
-            chosen.append(replace(one, path=inputs.paths[which]))
-        else:
-            other.append(one.path.as_posix())
-    if other:
-        raise CalibrationError(
-            f"{len(other)} of {len(draw.chosen)} photographs have other pixels than '{printable(path)}' says, "
-            f"or cannot be read: {few(other)}"
-        )
-    draw = replace(draw, chosen=tuple(chosen), pool=tuple(chosen))
-    return draw, Inputs(pixels, tuple(draw.paths), tuple(digests), ())
-
-
-def _parse(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Draw, list[str]]:
-    """The document, the draw with paths as they are written there, and the hashes of its pixels."""
-    try:
-        document = json.loads(Path(path).read_bytes())
-        if document["format"] != FORMAT:
-            raise ValueError(f"its format is {document['format']!r:.40}, not {FORMAT!r}")
-        entries = document["photographs"]
-        chosen = tuple(Candidate(Path(e["file"]), str(e["id"]), float(e["mean"]), int(e["bin"])) for e in entries)
-        draw = Draw(
-            chosen,
-            tuple(_bin(one) for one in document["bins"]),
-            int(document["per_bin"]),
-            int(document["seed"]),
-            str(document["means_from"]),
-            document["labels"],
-        )
-        if rating_bins(draw.means, len(draw.bins)).tolist() != [one.bin for one in chosen]:
-            raise ValueError("its bins are not those of its means")
-        digests = [str(entry["pixels_sha256"]) for entry in entries]
-        given = document["preprocessing"]
-        if not given.keys() >= set(_OF_PIXELS):
-            raise ValueError("its preprocessing is not whole")
-    except KeyError as error:
-        raise CalibrationError(f"'{printable(path)}' is no calibration.json: it lacks {error}") from error
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise CalibrationError(f"'{printable(path)}' is no calibration.json: {reason(error)}") from error
-    return document, draw, digests
-
-
-def _same_pixels(path: str | os.PathLike[str], given: Mapping[str, Any], how: Preprocessing) -> None:
-    wanted = how.to_json()
-    other = [key for key in (*_OF_PIXELS, *_LATER) if given.get(key) != wanted.get(key)]
-    if other:
-        theirs, ours = (", ".join(f"{key} {side.get(key)}" for key in other) for side in (given, wanted))
-        raise CalibrationError(
-            f"'{printable(path)}' was drawn for pixels with {printable(theirs)}; this model takes {ours}"
-        )
-
-
-def _bin(given: Mapping[str, Any]) -> RatingBin:
-    counts = (int(given[key]) for key in ("available", "drawn", "lent", "filled"))
-    return RatingBin(float(given["low"]), float(given["high"]), *counts)
+def _by_model(pool: Pool, how: Preprocessing, predict: Predict, progress: Progress) -> list[Rated]:
+    paths = draw_photographs(pool.paths, MOST_PREDICTED, pool.drawn.seed)
+    if len(paths) < len(pool.paths):
+        log.info(f"making rating bins of {len(paths)} of {len(pool.paths)} photographs; with --labels all can be drawn")
+    rated: list[Rated] = []
+    for start in range(0, len(paths), _AT_A_TIME):
+        inputs = load_inputs(paths[start : start + _AT_A_TIME], how)
+        means = mean_rating(predict(inputs.pixels)).tolist() if inputs.paths else []
+        rated += [Rated(path, path.stem, mean) for path, mean in zip(inputs.paths, means, strict=True)]
+        progress("rating bins by the float model", min(start + _AT_A_TIME, len(paths)), len(paths), "")
+    return rated

@@ -1,9 +1,7 @@
-"""Why a conversion costs what it costs: each layer's noise, and what it alone does to the score."""
+"""Why a conversion costs what it costs: each operation's noise, and what it alone does to the score."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,109 +9,84 @@ import numpy as np
 from edge_nima.comparison import LayerError
 from edge_nima.errors import CalibrationError
 from edge_nima.interpreter import open_transparent
-from edge_nima.pixels import Pixels
-from edge_nima_convert.chain import Array, Chain, Layer, read_chain
-from edge_nima_convert.checkpoint import Checkpoint
-from edge_nima_convert.correct import to_grid
-from edge_nima_convert.mixed import mean_ratings
-from edge_nima_convert.recipes import RECIPES, Recipe, convert
-from edge_nima_convert.rounding import LIMIT, row_scales
+from edge_nima_convert.recipes import Progress, Source
+from edge_nima_convert.tflite.graph import Array, Graph, Op
+from edge_nima_convert.tflite.rounding import LIMIT, row_scales
 
-LOOKED_AT = 32
+LOOKED_AT = 24
 
 
-def explain_layers(
-    checkpoint: Checkpoint,
-    recipe: Recipe,
-    calibration: Pixels | None,
-    *,
-    model: bytes,
-    progress: Callable[[str, int, int, str], None] = lambda *_: None,
-) -> list[LayerError]:
-    """What each layer costs, in the network's order.
+def explain_layers(source: Source, model: bytes, progress: Progress = lambda *_: None) -> list[LayerError]:
+    """What each operation costs, in the network's order.
 
-    `weight_snr_db` is of the layer's float weights rounded to nearest, one scale a channel, as plain int8 does it; and
-    `mae` is what that and its output on one int8 grid do to the mean rating when all other layers are float: both are
-    of the network, and say where int8 hurts. `activation_snr_db` is of the finished model, each layer with all the
-    quantised ones before it: it says how well the recipe copes. Channels are compared up to a factor each there,
-    since equalisation gives them others.
+    `mae` is the mean absolute change of the mean rating when the output of that operation alone is rounded to int8 and
+    all else is float, and `weight_snr_db` is of its float weights rounded to nearest, one scale a channel: both are of
+    the network, and say where int8 hurts. `activation_snr_db` is of the finished model, each operation with all the
+    quantised ones before it: it says how well the recipe copes. Channels are compared up to a factor each there, since
+    equalisation gives them others.
 
     Args:
-        checkpoint: the float model.
-        recipe: how the model was made.
-        calibration: uint8 (n, height, width, 3); the first 32 are looked at.
-        model: the finished .tflite.
-        progress: called after each layer.
+        source: the network with its calibration photographs, of which 24 are looked at.
+        model: a finished .tflite of it.
+        progress: told after each photograph.
 
     Raises:
         CalibrationError: no photographs.
-        CheckpointError: the network is not a chain of convolutions.
     """
-    if calibration is None or len(calibration) == 0:
+    if source.calibration is None or len(source.calibration) == 0:
         raise CalibrationError("explaining layers needs calibration photographs: --calibration PHOTOS")
-    chain = read_chain(convert(checkpoint, RECIPES["float32"]))
-    pixels = calibration[:LOOKED_AT]
-    outputs, held = _inside(model, chain, pixels)
-    exact = list(chain.batches(pixels))
-    reached: list[list[Array]] = []
-    for layer in chain.layers:
-        reached.append(exact)
-        exact = [layer(x) for x in exact]
-    true = mean_ratings(chain, exact)
-    reached.append(exact)
-    errors = []
-    for i, layer in enumerate(chain.layers):
-        rounded = _round_to_nearest(layer)
-        _, x = to_grid([rounded(part) for part in reached[i]], layer)
-        for after in chain.layers[i + 1 :]:
-            x = [after(part) for part in x]
-        errors.append(
-            LayerError(
-                name=layer.name,
-                kind="depthwise convolution" if layer.depthwise else "convolution",
-                weight_snr_db=_decibels(layer.weights, rounded.weights),
-                activation_snr_db=_up_to_a_factor(np.concatenate(reached[i + 1]), outputs[i]),
-                mae=float(np.abs(mean_ratings(chain, x) - true).mean()),
-                precision=held[i],
-            )
-        )
-        progress("explaining", i + 1, len(chain.layers), layer.name)
-    return errors
-
-
-def _round_to_nearest(layer: Layer) -> Layer:
-    """The layer with weights as plain int8 rounds them."""
-    rows = layer.rows
-    scales = row_scales(rows, 1e-30)
-    return replace(layer, weights=layer.shaped(np.clip(np.rint(rows / scales), -LIMIT, LIMIT) * scales).astype("f4"))
-
-
-def _inside(model: bytes, chain: Chain, pixels: Pixels) -> tuple[list[Array], list[str]]:
-    """Outputs of the convolutions of a .tflite, in real units, and how it holds each: int8 or float32."""
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    whole = schema.ModelT.InitFromPackedBuf(model, 0)
-    graph = whole.subgraphs[0]
-    convolutions = {schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE_CONV_2D}
-    tensors = []
-    for operator in graph.operators:
-        code = whole.operatorCodes[operator.opcodeIndex]
-        if max(code.builtinCode, code.deprecatedBuiltinCode) in convolutions:
-            tensors.append(int(operator.outputs[0]))
+    graph, costs = source.equalised, source.costs
+    pixels = source.photographs[:LOOKED_AT]
     runtime = open_transparent(model)
+    details: dict[str, Any] = {}
+    for item in runtime.get_tensor_details():
+        details.setdefault(item["name"], item)  # what comes first is the operation's, not its float copy
+    shown = [op for op in graph.ops if op.index in costs and _name(graph, op) in details]
+    exact: dict[int, list[Array]] = {op.index: [] for op in shown}
+    seen: dict[int, list[Array]] = {op.index: [] for op in shown}
     entry = runtime.get_input_details()[0]["index"]
-    details = {item["index"]: item for item in runtime.get_tensor_details()}
-    seen: list[list[Any]] = [[] for _ in tensors]
-    for picture in pixels:
+    for done, picture in enumerate(pixels, 1):
+        values: dict[int, Any] = {graph.input: picture[None]}
         runtime.set_tensor(entry, picture[None])
         runtime.invoke()
-        for i, tensor in enumerate(tensors):
-            value = runtime.get_tensor(tensor)
-            scale, zero = details[tensor]["quantization"]
-            # Widened before subtracting: int8 less a zero point of -128 does not fit int8.
-            seen[i].append((value.astype(np.float32) - zero) * np.float32(scale) if value.dtype == np.int8 else value)
-    held = ["int8" if details[tensor]["dtype"] == np.int8 else "float32" for tensor in tensors]
-    return [np.concatenate(values) for values in seen][: len(chain.layers)], held
+        for op in graph.ops:
+            values[op.output] = graph.run(op, [values[tensor] for tensor in op.inputs])
+            if op.index in exact:
+                exact[op.index].append(values[op.output])
+                seen[op.index].append(_real(runtime, details[_name(graph, op)]))
+            graph.forget(values, op)
+        progress("explaining", done, len(pixels), "")
+    return [
+        LayerError(
+            name=op.label,
+            kind=op.name.lower(),
+            weight_snr_db=None if not op.has_weights else _decibels(op.rows, _to_nearest(op)),
+            activation_snr_db=_up_to_a_factor(np.concatenate(exact[op.index]), np.concatenate(seen[op.index])),
+            mae=costs[op.index].mae,
+            precision=np.dtype(details[_name(graph, op)]["dtype"]).name,
+        )
+        for op in shown
+    ]
+
+
+def _name(graph: Graph, op: Op) -> str:
+    name = graph.tensors[op.output].name
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+
+
+def _real(runtime: Any, detail: Any) -> Array:
+    """A tensor's values in real units."""
+    value: Any = runtime.get_tensor(detail["index"])
+    scale, zero = detail["quantization"]
+    # Widened before subtracting: int8 less a zero point of -128 does not fit int8.
+    real: Array = (value.astype(np.float32) - zero) * np.float32(scale) if value.dtype == np.int8 else value
+    return real
+
+
+def _to_nearest(op: Op) -> Any:
+    """Rows of an operation's weights as plain int8 rounds them."""
+    scales = row_scales(op.rows, 1e-30)
+    return np.clip(np.rint(op.rows / scales), -LIMIT, LIMIT) * scales
 
 
 def _up_to_a_factor(exact: Array, seen: Array) -> float:

@@ -1,27 +1,161 @@
-"""Photographs as model inputs: those that calibrate, and those that judge."""
+"""Photographs that a conversion is given: found, kept apart, and brought to the model's input."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
-from functools import cached_property
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edge_nima.ava import few
-from edge_nima.distribution import mean_rating
-from edge_nima.errors import CalibrationError, PictureError, printable
+from edge_nima.ava import Labels, few
+from edge_nima.errors import PictureError, RequestError, printable
+from edge_nima.photographs import find_photographs
 from edge_nima.pixels import Pixels, Preprocessing, pixels_sha256, read_input
-from edge_nima_convert.lint import check_form, check_pictures, check_repeats
+from edge_nima_convert.recipes import Progress
+from edge_nima_train.manifest import SPLITS, TEST, TRAIN, Manifest, read_manifest
 
-if TYPE_CHECKING:
-    from edge_nima_convert.draws import Draw
+log = logging.getLogger("edge_nima_convert")
 
-_AT_A_TIME = 64
+PathLike: TypeAlias = str | os.PathLike[str]
+_MANIFESTS = (".csv", ".txt")
+_TOLD = 5  # photographs left out that are named one by one
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Photographs, and how those that are used are drawn from them."""
+
+    paths: PathLike | Sequence[PathLike]
+    """Files, folders, patterns; or one manifest, `FILE.csv` or `FILE.csv:SPLIT` (train, val, test), which brings its
+    labels."""
+    labels: PathLike | None = None
+    """People's ratings: AVA.txt, a label CSV or a manifest, `FILE` or `FILE:SPLIT`; of one with splits the train split
+    calibrates."""
+    per_bin: int = 20
+    """To calibrate: how many of each rating bin."""
+    bins: int = 10
+    """To calibrate: equally wide rating bins over 1..10."""
+    count: int = 2000
+    """To judge: how many."""
+    seed: int = 0
+    """Of the draw."""
+
+
+Given: TypeAlias = Photographs | PathLike | Sequence[PathLike]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Photographs that were found and not read yet."""
+
+    paths: tuple[Path, ...]
+    labels: Labels | None
+    on: str
+    """Which they are, in words."""
+    drawn: Photographs
+    """How they are drawn."""
+
+
+def find_pools(calibration: Given | None, evaluate: Given | None) -> tuple[Pool | None, Pool | None]:
+    """Find the photographs that calibrate and those that judge: no file is in both.
+
+    Raises:
+        RequestError: as `find_pool`, or a few photographs are given for both.
+    """
+    calibrates = None if calibration is None else find_pool(calibration, TRAIN)
+    judges = None if evaluate is None else find_pool(evaluate, TEST)
+    return _keep_apart(calibrates, judges) if calibrates and judges else (calibrates, judges)
+
+
+def find_pool(given: Given, split: str) -> Pool:
+    """Find photographs; of a manifest with splits those of `split`, where no other is named.
+
+    Raises:
+        RequestError: a path does not exist, a folder or split holds no photograph, ratings cannot be read.
+    """
+    drawn = given if isinstance(given, Photographs) else Photographs(given)
+    paths = [drawn.paths] if isinstance(drawn.paths, str | os.PathLike) else list(drawn.paths)
+    for path in paths:
+        manifest, named = _manifest(path)
+        if manifest is not None:
+            if len(paths) > 1 or drawn.labels is not None:
+                raise RequestError(f"'{printable(path)}' is a manifest: give it alone, with its own ratings")
+            return _of_manifest(*_read(manifest, named, split), drawn)
+    # The last two parts: enough to know a data set by, nothing of whose machine it is on.
+    on = ", ".join(printable("/".join(Path(path).absolute().parts[-2:])) for path in paths)
+    found = find_photographs(paths)
+    if drawn.labels is None:
+        return Pool(tuple(found), None, on, drawn)
+    manifest, named = _manifest(drawn.labels)
+    # Whatever does not calibrate may judge; but what is kept for tests must not calibrate.
+    rated, chosen, named = _read(manifest or Path(drawn.labels), named, split if split == TRAIN else "")
+    other = {row for row, of in enumerate(rated.split) if named and of != named}
+    kept = tuple(path for path in found if rated.labels.find(path) not in other)
+    if not kept:
+        raise RequestError(f"none of the {len(found)} photographs is of the split {named} of '{chosen.labels.name}'")
+    return Pool(kept, chosen.labels, f"{on}, split {named}" if named else on, drawn)
+
+
+def _manifest(path: PathLike) -> tuple[Path | None, str]:
+    """The manifest and the split that a path names."""
+    text = os.fspath(path)
+    head, _, named = text.rpartition(":")
+    for file, split in ((text, ""), (head, named)):
+        if file.lower().endswith(_MANIFESTS) and Path(file).is_file():
+            return Path(file), split
+    return None, ""
+
+
+def _read(path: Path, named: str, split: str) -> tuple[Manifest, Manifest, str]:
+    """A manifest, its rows of a split, the one that is named or else `split`, and which that is; "" for all rows."""
+    manifest, shown = read_manifest(path), printable(path.name)
+    if named and named not in SPLITS:
+        raise RequestError(f"'{printable(named)}' is no split of '{shown}'; possible: {', '.join(SPLITS)}")
+    if not named and split and any(manifest.split):
+        named = split
+        log.info(f"taking the {named} split of '{shown}'; '{shown}:SPLIT' names another")
+    return manifest, manifest.only(manifest.rows(named)) if named else manifest, named
+
+
+def _of_manifest(manifest: Manifest, chosen: Manifest, named: str, drawn: Photographs) -> Pool:
+    shown = printable(chosen.labels.name)
+    paths = [chosen.photograph(row) for row in range(len(chosen))]
+    there = tuple(photograph for photograph in paths if photograph.exists())
+    if not there:
+        held = ", ".join(f"{name} {len(manifest.rows(name))}" for name in SPLITS)
+        raise RequestError(
+            f"none of the {len(paths)} photographs of '{shown}' is where it says (splits: {held}); "
+            f"for another folder give that, and '{shown}' as its labels"
+        )
+    if len(there) < len(paths):
+        gone = [printable(one) for one in sorted(set(paths) - set(there))]
+        log.warning(f"left out: {len(gone)} photographs of '{shown}' that are not there: {few(gone)}")
+    return Pool(there, chosen.labels, f"the {named} split of {shown}" if named else shown, drawn)
+
+
+def _keep_apart(calibration: Pool, evaluation: Pool) -> tuple[Pool, Pool]:
+    """The same with no file in both: it judges; where no other calibrates, a hash of its name decides."""
+    real = {path: os.path.realpath(path) for path in (*calibration.paths, *evaluation.paths)}
+    shared = {real[path] for path in calibration.paths} & {real[path] for path in evaluation.paths}
+    if not shared:
+        return calibration, evaluation
+    if all(real[path] in shared for path in calibration.paths):
+        calibrates = {path for path in shared if hashlib.sha256(os.fsencode(os.path.basename(path))).digest()[0] % 2}
+        told = f"{len(calibrates)} calibrate and {len(shared) - len(calibrates)} judge, by a hash of their names"
+    else:
+        calibrates = set()
+        told = "they judge and do not calibrate"
+    log.warning(f"{len(shared)} photographs were given to calibrate and to judge: {told}")
+    ours = tuple(path for path in calibration.paths if real[path] not in shared or real[path] in calibrates)
+    theirs = tuple(path for path in evaluation.paths if real[path] not in calibrates)
+    if not (ours and theirs):
+        raise RequestError("the same few photographs cannot calibrate and judge: give others to judge")
+    return replace(calibration, paths=ours), replace(evaluation, paths=theirs)
 
 
 @dataclass(frozen=True)
@@ -33,118 +167,25 @@ class Inputs:
     paths: tuple[Path, ...]
     sha256: tuple[str, ...]
     """Of each one's pixels, see `pixels_sha256`."""
-    unreadable: tuple[str, ...]
-    """"name: reason" of those left out."""
-
-    @cached_property
-    def hashes(self) -> frozenset[str]:
-        """Of the pixels, to tell duplicates and overlaps."""
-        return frozenset(self.sha256)
+    unreadable: Mapping[Path, str]
+    """Those left out, and why."""
 
 
-def load_inputs(photographs: Sequence[Path], how: Preprocessing, step: Callable[[], None] = lambda: None) -> Inputs:
-    """Decode and resize photographs as the card says; those that cannot be read are left out and named.
-
-    Args:
-        photographs: paths.
-        how: the specification.
-        step: called after each.
-    """
-    pixels, paths, unreadable = [], [], []
-    for path in photographs:
+def load_inputs(
+    photographs: Sequence[Path], how: Preprocessing, progress: Progress = lambda *_: None, stage: str = "reading"
+) -> Inputs:
+    """Decode and resize photographs as the card says; those that cannot be read are left out, and that is logged."""
+    pixels, paths, unreadable = [], [], {}
+    for done, path in enumerate(photographs, 1):
         try:
             pixels.append(read_input(path, how))
             paths.append(path)
         except PictureError as error:
-            unreadable.append(f"{printable(path)}: {error}")
-        step()
+            unreadable[path] = str(error)
+            if len(unreadable) <= _TOLD:
+                log.warning(f"left out: {printable(path)}: {error}")
+        progress(stage, done, len(photographs), "")
+    if len(unreadable) > _TOLD:
+        log.warning(f"left out: {len(unreadable) - _TOLD} more that cannot be read")
     stacked = np.stack(pixels) if pixels else np.zeros((0, how.height, how.width, 3), np.uint8)
-    return Inputs(stacked, tuple(paths), tuple(map(pixels_sha256, stacked)), tuple(unreadable))
-
-
-def predicted_means(
-    photographs: Sequence[Path],
-    how: Preprocessing,
-    predict: Callable[[Pixels], NDArray[Any]],
-    step: Callable[[], None] = lambda: None,
-) -> tuple[list[Path], NDArray[np.float64], list[str]]:
-    """The float model's mean ratings, which make the bins where there are no labels. Pixels are not kept.
-
-    Args:
-        photographs: paths.
-        how: the specification.
-        predict: uint8, shape (n, height, width, 3), to distributions, shape (n, 10).
-        step: called after each photograph.
-
-    Returns:
-        The photographs that can be read, their means, shape (n,), and "name: reason" of the others.
-    """
-    paths: list[Path] = []
-    unreadable: list[str] = []
-    means: list[NDArray[np.float64]] = []
-    for start in range(0, len(photographs), _AT_A_TIME):
-        inputs = load_inputs(photographs[start : start + _AT_A_TIME], how, step)
-        paths += inputs.paths
-        unreadable += inputs.unreadable
-        if inputs.paths:
-            means.append(mean_rating(predict(inputs.pixels)))
-    return paths, np.concatenate([np.zeros(0), *means]), unreadable
-
-
-def check_calibration(
-    inputs: Inputs, *, how: Preprocessing | None = None, draw: Draw | None = None, judging: Set[str] = frozenset()
-) -> list[str]:
-    """Warnings about a calibration set, one line each.
-
-    Args:
-        inputs: the photographs.
-        how: the specification that they should have passed.
-        draw: how they were drawn, where from rating bins.
-        judging: hashes of the pixels of the photographs that judge the conversion.
-
-    Raises:
-        CalibrationError: too few different photographs, mostly one and the same, mostly constant or noise, or pixels
-            that are not of the model's input.
-    """
-    names = [printable(path.name) for path in inputs.paths]
-    check_form(inputs.pixels, how)
-    if not len(inputs.pixels) == len(names) == len(inputs.sha256):
-        raise CalibrationError(f"{len(inputs.pixels)} pictures with {len(names)} names and {len(inputs.sha256)} hashes")
-    warnings = check_repeats(names, inputs.sha256) + check_pictures(names, inputs.pixels)
-    if draw is not None:
-        warnings += draw.empty_bins()
-    return warnings + check_overlap(inputs, judging)
-
-
-def check_overlap(inputs: Inputs, judging: Set[str]) -> list[str]:
-    """A warning when photographs both calibrate and judge, by the hashes of their pixels."""
-    shared = [printable(p.name) for p, digest in zip(inputs.paths, inputs.sha256, strict=True) if digest in judging]
-    if not shared:
-        return []
-    return [f"{len(shared)} photographs both calibrate and judge; the agreement flatters int8: {few(shared)}"]
-
-
-def describe_calibration(
-    inputs: Inputs, seed: int, means: NDArray[np.float64], *, draw: Draw | None = None
-) -> dict[str, Any]:
-    """The card's summary of a calibration; a photograph's id is its file name.
-
-    Args:
-        inputs: the photographs.
-        seed: of their draw.
-        means: shape (n,): the mean ratings that the float checkpoint predicts; their counts in ten equal bins of 1..10
-            say how much of the scale was seen.
-        draw: how they were drawn, where from rating bins; then the counts are those of its bins and means.
-    """
-    counts, _ = np.histogram(means, bins=10, range=(1, 10))
-    ids = "\n".join(sorted(path.name for path in inputs.paths))
-    described = {
-        "n": len(inputs.paths),
-        "different": len(inputs.hashes),
-        "ids_sha256": hashlib.sha256(ids.encode("utf-8", "surrogateescape")).hexdigest(),
-        "pixels_sha256": hashlib.sha256("\n".join(sorted(inputs.sha256)).encode()).hexdigest(),
-        "bins": counts.tolist(),
-        "bins_by": "mean rating that the float checkpoint predicts, ten equal bins of 1..10",
-        "seed": seed,
-    }
-    return described if draw is None else {**described, **draw.summary()}
+    return Inputs(stacked, tuple(paths), tuple(map(pixels_sha256, stacked)), unreadable)

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,9 @@ from edge_nima.card import Card, Probe
 from edge_nima.errors import RequestError, printable
 from edge_nima.interpreter import Interpreter
 from edge_nima.pixels import Pixels, Preprocessing, pixels_sha256, read_input, read_rgb, to_input
-from edge_nima_convert.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from edge_nima_train.checkpoint import Checkpoint
 
 FEWEST = 4
 
@@ -75,30 +78,32 @@ def model_input(picture: Picture, how: Preprocessing) -> Pixels:
 
 
 def score_probes(
-    pictures: Sequence[Picture], checkpoint: Checkpoint, model: bytes, reference: NDArray[np.float32]
+    pictures: Sequence[Picture], source: Checkpoint | Card, model: bytes, reference: NDArray[np.float32] | None = None
 ) -> tuple[Probe, ...]:
     """Probes with both expectations: the float checkpoint's and this model's own.
 
     Args:
         pictures: what to show.
-        checkpoint: where the preprocessing comes from.
+        source: where the preprocessing comes from.
         model: the .tflite.
-        reference: float32, shape (n, 10): the float checkpoint's distributions, one a picture.
+        reference: float32, shape (n, 10): the float checkpoint's distributions, one a picture; None where there is no
+            float checkpoint: then this model's own.
     """
-    how = checkpoint.preprocessing
+    how = source.preprocessing
     interpreter = Interpreter(model, how, threads=1)
     probes = []
-    for picture, expected in zip(pictures, reference, strict=True):
+    for i, picture in enumerate(pictures):
         rgb = read_rgb(picture.png)
         to_input(rgb, how, out=interpreter.pixels)
+        own = interpreter.run()
         probes.append(
             Probe(
                 name=picture.name,
                 png=base64.b64encode(picture.png).decode("ascii"),
                 pixels_sha256=pixels_sha256(rgb),
                 input_sha256=pixels_sha256(interpreter.pixels),
-                reference=tuple(float(p) for p in expected),
-                own=tuple(float(p) for p in interpreter.run()),
+                reference=tuple(float(p) for p in (own if reference is None else reference[i])),
+                own=tuple(float(p) for p in own),
             )
         )
     return tuple(probes)

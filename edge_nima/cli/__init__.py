@@ -15,6 +15,7 @@ from edge_nima import __version__
 from edge_nima.cli import (
     best,
     cameras,
+    card,
     check,
     compare,
     convert,
@@ -60,13 +61,14 @@ app = typer.Typer(
 )
 app.command("score")(score.score)
 app.command("show")(show.show)
+app.command("card")(card.card)
 app.command("check")(check.check)
 app.command("watch")(watch.watch)
 app.command("phone")(phone.phone)
 app.command("cameras")(cameras.cameras)
 app.command("doctor")(doctor.doctor)
 app.command("best")(best.best)
-app.command("convert")(convert.convert)
+app.command("convert", cls=convert.Command)(convert.convert)
 app.command("compare")(compare.compare)
 app.command("examine")(examine.examine)
 app.add_typer(models.app, name="models")

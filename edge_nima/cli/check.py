@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge_nima.cli.options import CardOption, ModelArgument, ThreadsOption, warn_of_gate
 from edge_nima.cli.show import plain
 from edge_nima.errors import RequestError, printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from edge_nima.check import ProbeResult
 
 FAILED = 1
 
@@ -47,8 +53,27 @@ def check(
     results = check_model(file, threads or 1)
 
     from PIL import __version__ as pillow
-    from rich import box
     from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal or console.width < 100:
+        console = Console(width=160 if not console.is_terminal else 100)  # a line that wraps beats a number cut short
+    console.print(_table(results))
+    failed = sum(r.problem is not None for r in results)
+    here = f"{platform.machine()}, Python {platform.python_version()}, Pillow {pillow}, {runtime_name()}"
+    summary = f"{failed} of {len(results)} probes FAILED" if failed else f"{len(results)} probes passed"
+    typer.echo(f"{summary}: {file.label} on {here}")
+    if failed:
+        raise typer.Exit(FAILED)
+    if export_vectors is not None:
+        from edge_nima.vectors import export_vectors as export
+
+        count = export(file, export_vectors, overwrite)
+        typer.echo(f"{count} pictures and buffers with their inputs and distributions: {printable(export_vectors)}")
+
+
+def _table(results: Sequence[ProbeResult]) -> Table:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
@@ -64,18 +89,4 @@ def check(
             f"{r.mean:.4f}", f"{r.own_mean:.4f}", f"{r.own_gap:+.0e}", f"{r.reference_mean:.4f}",
             f"{r.reference_gap:+.4f}", f"{r.largest_bin:.0e}", verdict,
         )  # fmt: skip
-    console = Console()
-    if not console.is_terminal or console.width < 100:
-        console = Console(width=160 if not console.is_terminal else 100)  # a line that wraps beats a number cut short
-    console.print(table)
-    failed = sum(r.problem is not None for r in results)
-    here = f"{platform.machine()}, Python {platform.python_version()}, Pillow {pillow}, {runtime_name()}"
-    summary = f"{failed} of {len(results)} probes FAILED" if failed else f"{len(results)} probes passed"
-    typer.echo(f"{summary}: {file.label} on {here}")
-    if failed:
-        raise typer.Exit(FAILED)
-    if export_vectors is not None:
-        from edge_nima.vectors import export_vectors as export
-
-        count = export(file, export_vectors, overwrite)
-        typer.echo(f"{count} pictures and buffers with their inputs and distributions: {printable(export_vectors)}")
+    return table

@@ -13,6 +13,9 @@ from edge_nima.errors import RequestError, printable
 
 if TYPE_CHECKING:
     from edge_nima.comparison import Comparison
+    from edge_nima.gate import Gate, Verdict
+
+FAILED = 1
 
 
 class Format(StrEnum):
@@ -20,6 +23,20 @@ class Format(StrEnum):
 
     table = "table"
     json = "json"
+
+
+GateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--gate", metavar="default|FILE", help="Tolerances: edge_nima's, or yours in TOML. Beyond: exit code 1."
+    ),
+]
+Float16Option = Annotated[
+    Path | None,
+    typer.Option(
+        "--float16", metavar="RECORDS", help="Of the float16 model: flips and ranks that it costs too pass the gate."
+    ),
+]
 
 
 def compare(
@@ -30,6 +47,8 @@ def compare(
     labels: Annotated[
         Path | None, typer.Option("--labels", help="People's ratings: AVA.txt, or a CSV with n1..n10 or mean_rating.")
     ] = None,
+    gate: GateOption = None,
+    float16: Float16Option = None,
     form: Annotated[
         Format | None, typer.Option("--format", help="Default: table, or json where --output ends in .json.")
     ] = None,
@@ -43,13 +62,19 @@ def compare(
 ) -> None:
     """Compare two files of score records: does CANDIDATE say what REFERENCE says?
 
-    Exit code: 0 compared, 2 usage or records that cannot be compared, 1 output failed, 130 interrupted.
+    Exit code: 0 compared, 1 outside the gate or output failed, 2 usage or records that cannot be compared,
+    130 interrupted. What the gate cannot judge, as by too few photographs, is said and exits with 0.
     """
     from edge_nima.comparison import compare_records
+    from edge_nima.gate import load_gate
 
     kind = form or (Format.json if output is not None and output.suffix.lower() == ".json" else Format.table)
-    inputs = [reference, candidate, *([labels] if labels else [])]
+    own = None if gate in (None, "default") else Path(str(gate))
+    inputs = [reference, candidate, *(path for path in (labels, float16, own) if path)]
     refuse_outputs(inputs, {"--output": output, "--html": html}, overwrite)
+    if float16 is not None and gate is None:
+        raise RequestError("--float16 is for the gate: give --gate default or --gate FILE too")
+    tolerances = None if gate is None else load_gate(own)
     if photos is not None and html is None:
         raise RequestError("--photos is for the page: give --html FILE too")
     if photos is not None and not photos.is_dir():
@@ -61,21 +86,40 @@ def compare(
     comparison = compare_records(reference, candidate, labels, seed=seed)
     for warning in comparison.warnings:
         say(f"warning: {warning}")
-    _put(comparison, kind, output)
+    verdict = None if tolerances is None else _judge(tolerances, comparison, reference, float16)
+    _put(comparison, kind, output, verdict)
     if html is not None:
         from edge_nima.report import write_report
 
-        write_report(html, comparison, photos=photos)
+        write_report(html, comparison, photos=photos, verdict=verdict)
         say(f"the page is '{printable(html)}'")
+    if verdict is not None and verdict.status != "passed":
+        failed, name = verdict.status == "failed", printable(comparison.candidate_name)
+        say(f"{name} failed the gate: {verdict.told()}" if failed else f"warning: {name} not judged: {verdict.told()}")
+        raise typer.Exit(FAILED if failed else 0)
 
 
-def _put(comparison: Comparison, kind: Format, output: Path | None) -> None:
+def _judge(tolerances: Gate, comparison: Comparison, reference: Path, float16: Path | None) -> Verdict:
+    from edge_nima.comparison import compare_records
+    from edge_nima.gate import judge
+
+    if float16 is None:
+        return judge(tolerances, comparison)
+    control = compare_records(reference, float16, resamples=1)
+    missing = len(set(comparison.names) - set(control.names))
+    if missing or control.n > comparison.n:
+        told = f"it lacks {missing} of the {comparison.n}" if missing else f"it has {control.n}, not {comparison.n}"
+        raise RequestError(f"--float16 '{printable(float16)}' is to hold the photographs that both models have: {told}")
+    return judge(tolerances, comparison, control=control.agreement)
+
+
+def _put(comparison: Comparison, kind: Format, output: Path | None, verdict: Verdict | None) -> None:
     from edge_nima.cli.compare_table import table
     from edge_nima.cli.sinks import put_out
     from edge_nima.report import as_json
     from edge_nima.report.parts import write_document
 
-    text = as_json(comparison) if kind == Format.json else table(comparison, to_terminal=output is None)
+    text = as_json(comparison, verdict=verdict) if kind == Format.json else table(comparison, output is None, verdict)
     if output is None:
         put_out(text)
         return

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from edge_nima.cli.sinks import can_show
-from edge_nima.report.rows import AGREEMENT, BINS, PEOPLE, Row, interval, number, photographs, unscored_line
+from edge_nima.report.rows import AGREEMENT, BINS, PEOPLE, Row, interval, number, of_spread, photographs, unscored_line
 from edge_nima.undefined import why_undefined
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edge_nima.comparison import Comparison
+    from edge_nima.gate import Verdict
     from edge_nima.people import Estimate
 
 _WIDE = 1000  # so that rich cuts no number short: on a narrow terminal the line wraps
@@ -23,14 +24,15 @@ LISTED = 10
 """Photographs that are left over and named; JSON names all."""
 
 
-def table(comparison: Comparison, to_terminal: bool) -> str:
+def table(comparison: Comparison, to_terminal: bool, verdict: Verdict | None = None) -> str:
     """Every number of a comparison, each with its n.
 
     Args:
         comparison: the numbers.
+        verdict: what the gate says of them.
         to_terminal: whether stdout is where it goes, and its encoding and width count.
     """
-    return render(lambda fine: _parts(comparison, fine), to_terminal)
+    return render(lambda fine: _parts(comparison, fine, verdict), to_terminal)
 
 
 def render(parts: Callable[[bool], Iterable[RenderableType]], to_terminal: bool) -> str:
@@ -53,7 +55,7 @@ def render(parts: Callable[[bool], Iterable[RenderableType]], to_terminal: bool)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
-def _parts(c: Comparison, fine: bool) -> Iterator[RenderableType]:
+def _parts(c: Comparison, fine: bool, verdict: Verdict | None) -> Iterator[RenderableType]:
     why = why_undefined(c)
     on = f" ({c.on})" if c.on else ""
     joined = f", joined {c.join.told}" if c.join else ""
@@ -63,7 +65,7 @@ def _parts(c: Comparison, fine: bool) -> Iterator[RenderableType]:
     if c.preprocessing:
         yield f"preprocessing  {c.preprocessing}"
     yield ""
-    how = f"95 % percentile bootstrap, {c.resamples:,} resamples, seed {c.seed}"
+    how = f"95 % percentile bootstrap, {c.resamples:,} resamples, seed {c.seed}; flips: Wilson's"
     yield f"Candidate against reference, n = {c.n:,}; {how}"
     yield _agreement(c, fine)
     yield from _people(c, fine)
@@ -74,6 +76,8 @@ def _parts(c: Comparison, fine: bool) -> Iterator[RenderableType]:
     if told:
         yield f"undefined, shown as -: {told}"
     yield from _left_over(c)
+    if verdict is not None:
+        yield f"gate  {verdict.describe()}"
 
 
 def new_table(headings: Sequence[str], fine: bool, texts: int = 1) -> Table:
@@ -88,12 +92,11 @@ def new_table(headings: Sequence[str], fine: bool, texts: int = 1) -> Table:
 
 
 def _agreement(c: Comparison, fine: bool) -> RenderableType:
-    made = new_table(("statistic", "unit", "value", "95 % interval"), fine, texts=2)
+    made = new_table(("statistic", "unit", "value", "95 % interval", "of the spread"), fine, texts=2)
     for row in AGREEMENT:
         low, high = c.intervals.get(row.field, (float("nan"), float("nan")))
-        made.add_row(
-            row.label, row.unit, number(getattr(c.agreement, row.field), row.form), interval(low, high, row.form)
-        )  # fmt: skip
+        value = number(getattr(c.agreement, row.field), row.form)
+        made.add_row(row.label, row.unit, value, interval(low, high, row.form), of_spread(c.agreement, row))
     return made
 
 

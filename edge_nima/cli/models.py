@@ -23,11 +23,12 @@ def list_models() -> None:
     from edge_nima.registry import entries, is_present
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("name", "MB", "licence", "here", "what"):
+    for heading in ("name", "MB", "licence", "here", "verified by", "what"):
         table.add_column(heading, justify="right" if heading == "MB" else "left", overflow="fold")
     for entry in entries():
         here = "yes" if is_present(entry) else "pull it"
-        table.add_row(Text(entry.name), f"{entry.size / 1e6:.1f}", entry.licence, here, Text(entry.what))
+        size = f"{entry.size / 1e6:.1f}" if entry.size else "?"
+        table.add_row(Text(entry.name), size, entry.licence, here, Text(entry.verified_by), Text(entry.what))
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
@@ -38,13 +39,13 @@ def list_models() -> None:
 def pull_model(
     name: Annotated[str, typer.Argument(help="A name from `edge-nima models list`.")],
     url: Annotated[
-        str | None, typer.Option("--url", help="Fetch from this mirror; the SHA-256 must be the same.")
+        str | None, typer.Option("--url", help="Fetch from this mirror; the content must be the same.")
     ] = None,
 ) -> None:
     """Fetch a model into the cache, resumed and verified, and print its path."""
     from edge_nima.registry import find, pull
 
     entry = find(name)
-    with byte_progress(entry.name, entry.size) as advance:
+    with byte_progress(entry.name, entry.size or 0) as advance:
         path = pull(entry, url, advance)
     typer.echo(printable(path))

@@ -38,6 +38,19 @@ def warn_of_gate(card: Card) -> None:
         say(f"warning: {printable(card.name)}: {told}")
 
 
+def read_range(text: str | None) -> tuple[float, float] | None:
+    """What --input-range says."""
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise RequestError(f"--input-range is '{printable(text)}'; possible: two numbers such as -1,1") from error
+    if not low < high:
+        raise RequestError(f"--input-range is '{printable(text)}'; the first number is the smaller one")
+    return low, high
+
+
 def refuse_outputs(inputs: Iterable[Path], outputs: Mapping[str, Path | None], overwrite: bool) -> None:
     """Refuse outputs that cannot be, or would lose something, before any work.
 

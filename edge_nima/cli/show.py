@@ -63,7 +63,8 @@ def _rows(file: ModelFile) -> list[tuple[str, str]]:
         from edge_nima.distribution import mean_rating
 
         own, reference = float(mean_rating(probe.own)), float(mean_rating(probe.reference))
-        rows.append(("golden probe", f"{probe.name}: {own:.4f}, float model {reference:.4f}"))
+        told = "no float model" if probe.own == probe.reference else f"float model {reference:.4f}"
+        rows.append(("golden probe", f"{probe.name}: {own:.4f}, {told}"))
     if not card.probes:
         rows.append(("golden probes", "none: edge-nima check has nothing to go by"))
     return rows

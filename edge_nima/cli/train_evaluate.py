@@ -13,6 +13,7 @@ import typer
 from edge_nima.cli.options import INTERRUPTED, say
 from edge_nima.cli.train_inputs import (
     CHECKPOINT,
+    CustomOption,
     FilterOption,
     FitOption,
     ImagesOption,
@@ -20,6 +21,8 @@ from edge_nima.cli.train_inputs import (
     LongestEdgeOption,
     NameOption,
     RangeOption,
+    SignatureOption,
+    SizeOption,
     open_checkpoint,
 )
 from edge_nima.cli.train_predict import score_to_file
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge_nima.joining import Opinions
-    from edge_nima_train.checkpoint import Trained
+    from edge_nima_train.checkpoint import Checkpoint
     from edge_nima_train.evaluation import Evaluation
     from edge_nima_train.manifest import Manifest
 
@@ -76,6 +79,9 @@ def evaluate(
     fit: FitOption = None,
     input_range: RangeOption = None,
     longest_edge: LongestEdgeOption = None,
+    size: SizeOption = None,
+    signature: SignatureOption = None,
+    custom: CustomOption = None,
 ) -> None:
     """Hold a network against people, beside an answer that looks at no photograph.
 
@@ -97,11 +103,11 @@ def evaluate(
         raise RequestError("--min-spread is nan; possible: 0 to 1")
     if manifest is None:
         raise RequestError("people's ratings are missing: --manifest FILE (a manifest, a label CSV or AVA.txt)")
-    if records is not None and (
-        name or resize_filter or fit or input_range or longest_edge is not None or drop_trained
-    ):
+    stated = (name, resize_filter, fit, input_range, size, signature, custom)
+    if records is not None and (any(stated) or longest_edge is not None or drop_trained):
         raise RequestError(
-            "--name, --filter, --fit, --input-range, --longest-edge and --drop-trained go with a CHECKPOINT"
+            "--name, --filter, --fit, --input-range, --longest-edge, --size, --signature, --custom and --drop-trained "
+            "go with a CHECKPOINT"
         )
     everything = read_manifest(manifest, images)
     judging, split = of_split(everything, split)
@@ -109,7 +115,9 @@ def evaluate(
     if checkpoint is not None and records is None:
         out = _place(checkpoint, out, split)
         check_out(out, overwrite)
-        trained = open_checkpoint(checkpoint, name, resize_filter, fit, input_range, longest_edge)
+        trained = open_checkpoint(
+            checkpoint, name, resize_filter, fit, input_range, longest_edge, size, signature, custom
+        )
         guarded = guard(trained, judging, drop=drop_trained)
         ask = partial(_ask, trained, guarded.manifest, out, overwrite, jobs)
     elif checkpoint is None and records is not None:
@@ -170,7 +178,7 @@ def check_out(out: Path, overwrite: bool) -> None:
         raise RequestError(f"'{printable(there[0])}' exists: --overwrite replaces it")
 
 
-def _ask(trained: Trained, judging: Manifest, out: Path, overwrite: bool, jobs: int | None) -> Opinions:
+def _ask(trained: Checkpoint, judging: Manifest, out: Path, overwrite: bool, jobs: int | None) -> Opinions:
     """The network's records, in OUT; an interrupted run's are gone on with."""
     from edge_nima.cli.score import Format, held_records
     from edge_nima.joining import read_opinions

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.convert_request import checkpoint_path, read_range
-from edge_nima.cli.options import say
+from edge_nima.cli.options import read_range, say
 
 if TYPE_CHECKING:
-    from edge_nima_train.checkpoint import Trained
+    from edge_nima_train.checkpoint import Checkpoint
 
-CHECKPOINT = "A run folder, a .keras file, MobileNet's .hdf5 weights, or a name from `edge-nima models list`."
+CHECKPOINT = (
+    "A run folder, Keras weights or a whole model, a SavedModel folder, or a name from `edge-nima models list`."
+)
 ImagesOption = Annotated[
     Path | None, typer.Option("--images", help="Folder that the manifest's files are in. Default: the manifest's own.")
 ]
@@ -38,6 +39,20 @@ LongestEdgeOption = Annotated[
 ]
 
 
+SizeOption = Annotated[
+    int | None, typer.Option("--size", min=1, help="Side of the input, pixels, where the file does not say it.")
+]
+SignatureOption = Annotated[str | None, typer.Option("--signature", help="Which of a SavedModel's signatures.")]
+CustomOption = Annotated[
+    str | None,
+    typer.Option(
+        "--custom",
+        help="Python file or module of the model's own layers, or `file` for Lambda layers. It RUNS that code:"
+        " only for what you trust.",
+    ),
+]
+
+
 def open_checkpoint(
     checkpoint: str,
     name: str | None,
@@ -45,20 +60,18 @@ def open_checkpoint(
     fit: str | None,
     input_range: str | None,
     longest_edge: int | None,
-) -> Trained:
-    """Open what the command line names, and say on stderr what had to be assumed."""
-    from edge_nima_train.checkpoint import open_trained
+    size: int | None,
+    signature: str | None,
+    custom: str | None,
+) -> Checkpoint:
+    """Open what the command line names, and say on stderr what was assumed."""
+    from edge_nima.registry import locate
+    from edge_nima_train import checkpoint as reader
 
-    trained = open_trained(
-        checkpoint_path(checkpoint), name=name, filter=resize_filter, fit=fit, input_range=read_range(input_range),
-        longest_edge=longest_edge,
+    opened = reader.open_checkpoint(
+        locate(checkpoint), name=name, filter=resize_filter, fit=fit, input_range=read_range(input_range),
+        longest_edge=longest_edge, size=size, signature=signature, custom=custom,
     )  # fmt: skip
-    how = trained.preprocessing.describe()
-    if trained.stated == "assumed":
-        say(
-            f"assuming {how}: if it was trained otherwise its scores will be wrong, "
-            "say so with --filter, --fit, --input-range and --longest-edge"
-        )
-    if trained.stated == "the command line" and trained.known:
-        say(f"taking {how}, as you say; the registry knows this checkpoint otherwise")
-    return trained
+    for note in opened.notes:
+        say(note)
+    return opened

@@ -20,6 +20,7 @@ from edge_nima.cli.score import (
 )
 from edge_nima.cli.train_inputs import (
     CHECKPOINT,
+    CustomOption,
     FilterOption,
     FitOption,
     ImagesOption,
@@ -27,6 +28,8 @@ from edge_nima.cli.train_inputs import (
     LongestEdgeOption,
     NameOption,
     RangeOption,
+    SignatureOption,
+    SizeOption,
     open_checkpoint,
 )
 from edge_nima.errors import RequestError, printable
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_nima.cli.score import Held
-    from edge_nima_train.checkpoint import Trained
+    from edge_nima_train.checkpoint import Checkpoint
 
 
 def predict(
@@ -59,6 +62,9 @@ def predict(
     fit: FitOption = None,
     input_range: RangeOption = None,
     longest_edge: LongestEdgeOption = None,
+    size: SizeOption = None,
+    signature: SignatureOption = None,
+    custom: CustomOption = None,
 ) -> None:
     """Score photographs with a trained network, as `edge-nima compare` takes it for the reference.
 
@@ -71,7 +77,7 @@ def predict(
     is_special(output)
     refuse_loss(kind, output, overwrite, resume, False)
     chosen = _photographs(photographs, manifest, images, split)
-    trained = open_checkpoint(checkpoint, name, resize_filter, fit, input_range, longest_edge)
+    trained = open_checkpoint(checkpoint, name, resize_filter, fit, input_range, longest_edge, size, signature, custom)
     held = held_records(output, kind, trained.label) if resume else []
     count, kept, failures, complete = score_to_file(trained, chosen, output, held, jobs)
     if not complete:
@@ -83,7 +89,13 @@ def predict(
 
 
 def score_to_file(
-    trained: Trained, photographs: Sequence[Path], output: Path, held: Held, jobs: int | None, *, resumes: bool = True
+    trained: Checkpoint,
+    photographs: Sequence[Path],
+    output: Path,
+    held: Held,
+    jobs: int | None,
+    *,
+    resumes: bool = True,
 ) -> tuple[int, int, int, bool]:
     """Score what is not held; how many were scored, kept and failed, and whether it was not interrupted.
 

@@ -31,7 +31,8 @@ def load_checked(model: str) -> tuple[ModelFile, list[ProbeResult]]:
     if _lacks_card(Path(model)):
         raise CardError(
             f"'{printable(model)}' carries no card, and a phone takes it from inside the .tflite; convert it again "
-            "with edge-nima convert (a download that was cut short has lost its card: fetch it again)"
+            "with edge-nima convert, or put one in with edge-nima card "
+            "(a download that was cut short has lost its card: fetch it again)"
         )
     file = load_model(model)
     return file, check_model(file)

@@ -12,6 +12,7 @@ from edge_nima.agreement import FLIP_AT, LEVEL
 from edge_nima.comparison import BIN_WIDTH, Comparison, LayerError
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import printable
+from edge_nima.gate import Verdict
 from edge_nima.people import AgainstPeople, PeoplePart
 from edge_nima.undefined import why_undefined
 
@@ -19,7 +20,9 @@ FORMAT = "edge-nima comparison"
 FORMAT_VERSION = 1
 
 
-def as_document(comparison: Comparison, layers: Sequence[LayerError] = ()) -> dict[str, Any]:
+def as_document(
+    comparison: Comparison, layers: Sequence[LayerError] = (), verdict: Verdict | None = None
+) -> dict[str, Any]:
     """A comparison as what JSON holds: objects, lists, text, finite numbers and None.
 
     What is not defined is None; `undefined` says why, by path.
@@ -27,6 +30,7 @@ def as_document(comparison: Comparison, layers: Sequence[LayerError] = ()) -> di
     Args:
         comparison: the numbers.
         layers: what quantising each layer costs; none are left out of the document.
+        verdict: what the gate says of it; None is left out.
     """
     c = comparison
     a, b = mean_rating(c.reference), mean_rating(c.candidate)
@@ -72,13 +76,15 @@ def as_document(comparison: Comparison, layers: Sequence[LayerError] = ()) -> di
     }
     if layers:
         document["layers"] = [asdict(layer) for layer in layers]
+    if verdict is not None:
+        document["gate"] = asdict(verdict)
     clean: dict[str, Any] = finite(document)
     return clean
 
 
-def as_json(comparison: Comparison, layers: Sequence[LayerError] = ()) -> str:
+def as_json(comparison: Comparison, layers: Sequence[LayerError] = (), verdict: Verdict | None = None) -> str:
     """`as_document` as text, with a line end."""
-    return json.dumps(as_document(comparison, layers), indent=1, allow_nan=False) + "\n"
+    return json.dumps(as_document(comparison, layers, verdict), indent=1, allow_nan=False) + "\n"
 
 
 def _people(part: PeoplePart) -> dict[str, Any]:

@@ -8,10 +8,22 @@ from pathlib import Path
 
 from edge_nima import __version__
 from edge_nima.comparison import Comparison, LayerError
+from edge_nima.gate import Verdict
 from edge_nima.report import plots
 from edge_nima.report.parts import cell, document, figure, listing, table, text, tile, write_document
 from edge_nima.report.photographs import worst_section
-from edge_nima.report.rows import AGREEMENT, BINS, PEOPLE, POINTS, Row, interval, number, photographs, unscored_line
+from edge_nima.report.rows import (
+    AGREEMENT,
+    BINS,
+    PEOPLE,
+    POINTS,
+    Row,
+    interval,
+    number,
+    of_spread,
+    photographs,
+    unscored_line,
+)
 from edge_nima.undefined import why_undefined
 
 _TILES = ("mae", "bias", "p99", "srcc", "flips", "spread_ratio")
@@ -24,6 +36,7 @@ def write_report(
     layers: Sequence[LayerError] = (),
     photos: str | os.PathLike[str] | None = None,
     title: str = "Does the candidate agree with the reference?",
+    verdict: Verdict | None = None,
 ) -> None:
     """Write a comparison as one self-contained HTML page; it appears whole, and replaces what is there.
 
@@ -33,6 +46,7 @@ def write_report(
         layers: what quantising each layer costs; a section of its own when there are any.
         photos: folder of the photographs; without it, names are tried as paths.
         title: its heading.
+        verdict: what the gate says of it.
 
     Raises:
         PackageMissing: matplotlib is not installed.
@@ -40,7 +54,7 @@ def write_report(
         OutputError: the page cannot be written.
     """
     plots.need_matplotlib()
-    write_document(path, page(comparison, layers=layers, photos=photos, title=title))
+    write_document(path, page(comparison, layers=layers, photos=photos, title=title, verdict=verdict))
 
 
 def page(
@@ -49,6 +63,7 @@ def page(
     layers: Sequence[LayerError] = (),
     photos: str | os.PathLike[str] | None = None,
     title: str = "Does the candidate agree with the reference?",
+    verdict: Verdict | None = None,
 ) -> str:
     """The page that `write_report` writes.
 
@@ -58,7 +73,7 @@ def page(
     c = comparison
     why = why_undefined(c)
     sections = [
-        _head(c, title),
+        _head(c, title, verdict),
         _warnings(c),
         _tiles(c),
         _plots(c),
@@ -73,7 +88,7 @@ def page(
     return document(title, sections)
 
 
-def _head(c: Comparison, title: str) -> str:
+def _head(c: Comparison, title: str, verdict: Verdict | None) -> str:
     on = f" ({text(c.on)})" if c.on else ""
     rows = [
         ('<span class="dot reference"></span>reference', text(c.reference_name)),
@@ -84,6 +99,8 @@ def _head(c: Comparison, title: str) -> str:
         rows.append(("people", f"{text(c.against_people.source)}, n = {c.against_people.n:,}"))
     if c.preprocessing:
         rows.append(("preprocessing", text(c.preprocessing)))
+    if verdict is not None:
+        rows.append(("gate", text(verdict.describe())))
     sides = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
     return f'<h1>{text(title)}</h1>\n<dl class="sides">{sides}</dl>'
 
@@ -138,13 +155,15 @@ def _agreement(c: Comparison, why: Mapping[str, str]) -> str:
         undefined = _reason(why, (f"agreement.{row.field}",))
         meaning = f"{row.meaning}; undefined: {undefined}" if undefined else row.meaning
         value = number(getattr(c.agreement, row.field), row.form)
-        rows.append([_label(row), cell(value, ends), f'<td class="text wide">{text(meaning)}</td>'])
+        share = cell(of_spread(c.agreement, row))
+        rows.append([_label(row), cell(value, ends), share, f'<td class="text wide">{text(meaning)}</td>'])
     few = f" No intervals: {text(why['intervals'])}." if "intervals" in why else ""
     return (
         "<h2>Agreement with the reference</h2>"
         f'<p class="told">n = {c.n:,}. Intervals are 95 % percentile bootstrap, {c.resamples:,} resamples of the '
-        f"photographs, seed {c.seed}; extremes have none.{few}</p>"
-        + table(["statistic", "value, 95 % interval", "what it is"], rows)
+        f"photographs, seed {c.seed}; of SRCC and PLCC normal on Fisher's z with their draws, of flips Wilson's; "
+        f"extremes have none.{few}</p>"
+        + table(["statistic", "value, 95 % interval", "of the spread", "what it is"], rows)
     )
 
 

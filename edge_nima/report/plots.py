@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_nima.agreement import FLIP_AT
+from edge_nima.agreement import FLIP_AT, is_good
 from edge_nima.comparison import BIN_WIDTH, Comparison, LayerError
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import PackageMissing
@@ -73,7 +73,7 @@ def need_matplotlib() -> None:
 def scatter_of_means(comparison: Comparison) -> str:
     """The candidate's mean over the reference's, one dot a photograph, those that flip in another colour."""
     a, b = mean_rating(comparison.reference), mean_rating(comparison.candidate)
-    flips = (a >= FLIP_AT) != (b >= FLIP_AT)
+    flips = is_good(a) != is_good(b)
 
     def draw(axes: Any) -> None:
         low, high = min(a.min(), b.min()), max(a.max(), b.max())

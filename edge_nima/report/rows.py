@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from edge_nima.agreement import Agreement
 from edge_nima.joining import Unscored
 
 
@@ -36,6 +37,7 @@ AGREEMENT = (
     Row("flips", "flips at 5", "% of photographs", "%", "the two means fall on different sides of 5"),
     Row("spread_ratio", "spread ratio", "ratio", ".3f", "std of the candidate's means over the reference's"),
     Row("largest_bin", "largest bin difference", "share", ".1e", "of any bin of any histogram"),
+    Row("reference_spread", "reference's spread", POINTS, ".4f", "std of its means; differences are shares of it"),
 )
 
 PEOPLE = (
@@ -76,6 +78,11 @@ def interval(low: float, high: float, form: str, signed: bool = False) -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
         return "-"
     return f"{number(low, form, signed)} to {number(high, form, signed)}"
+
+
+def of_spread(agreement: Agreement, row: Row) -> str:
+    """A difference in rating points as a share of the reference's spread; "" for other statistics."""
+    return number(agreement.share(row.field), "%") if row.unit == POINTS else ""
 
 
 def photographs(count: int) -> str:

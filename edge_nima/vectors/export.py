@@ -17,7 +17,7 @@ from edge_nima.interpreter import Interpreter, OpenRuntime, open_runtime
 from edge_nima.pixels import FILTERS, FITS, Pixels, Preprocessing, pixels_sha256, to_input
 from edge_nima.scorer import ModelFile
 from edge_nima.vectors.buffers import camera_buffers
-from edge_nima.vectors.numbers import distributions, outputs
+from edge_nima.vectors.numbers import distributions, outputs, tensors
 from edge_nima.vectors.pictures import pictures
 from edge_nima.vectors.refusals import cards, models
 
@@ -80,7 +80,7 @@ def _refuse(target: Path, overwrite: bool) -> None:
 def preprocessings(card: Preprocessing) -> dict[str, Preprocessing]:
     """The card's own, and one of every other kind.
 
-    All filters by all fits, blue first, a target that is no square; "edge-...": the longest edge reduced before.
+    All filters by all fits, blue first, planes, a target that is no square; "edge-...": the longest edge reduced first.
     """
     plain = replace(card, channel_order="RGB", longest_edge=None)
     every = {
@@ -98,7 +98,9 @@ def preprocessings(card: Preprocessing) -> dict[str, Preprocessing]:
         "bilinear-odd": replace(odd, longest_edge=131, longest_edge_filter="bilinear"),
     }
     bgr = replace(nearest, channel_order="BGR")
-    return {"card": card, **every, "bgr": bgr, "odd": odd, **{f"edge-{key}": how for key, how in edges.items()}}
+    planes = replace(bgr, scale=(0.5, 1 / 3, 2.0), offset=(-1e-7, 0.0, 123.68), scaling="host", layout="NCHW")
+    others = {"bgr": bgr, "odd": odd, "planes": planes}
+    return {"card": card, **every, **others, **{f"edge-{key}": how for key, how in edges.items()}}
 
 
 class _Writer:
@@ -182,6 +184,7 @@ def _write(to: _Writer) -> int:
         "buffers": told_buffers,
         "distributions": distributions(),
         "outputs": outputs(),
+        "tensors": tensors(),
         "cards": [
             {"file": to.file(f"cards/{name}.json", text.encode()), "accepted": why is None, "why": why}
             for name, text, why in cards(to.model.card)

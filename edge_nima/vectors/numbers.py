@@ -1,14 +1,16 @@
-"""Numbers: histograms with their moments, and what an interpreter may put out."""
+"""Numbers: histograms with their moments, what an interpreter may put out, and what it gives a model."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from edge_nima.distribution import BINS, as_distribution, mean_rating, rating_std
 from edge_nima.errors import ModelError
-from edge_nima.interpreter import proportions
+from edge_nima.interpreter import InputTensor, proportions
+from edge_nima.pixels import Preprocessing
 
 _SEED = 20261125
 
@@ -50,4 +52,29 @@ def outputs() -> list[dict[str, Any]]:
             told.append({"raw": values.tolist(), "distribution": proportions(values).tolist(), "why": None})
         except ModelError as error:
             told.append({"raw": values.tolist(), "distribution": None, "why": str(error)})
+    return told
+
+
+def tensors() -> list[dict[str, Any]]:
+    """A model's input as bytes, and the values that its tensor holds of them, in the tensor's own order."""
+    random = np.random.default_rng(_SEED + 2)
+    plain = Preprocessing(width=2, height=3, scaling="host")
+    imagenet = plain.with_overrides(input_range=(0, 1), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    caffe = plain.with_overrides(input_range=(0, 255), mean=(103.939, 116.779, 123.68), channel_order="BGR")
+    told = []
+    for how, dtype, step, zero_point in (
+        (plain, "float32", 0.0, 0), (plain, "int8", 1 / 127.5, -1), (imagenet, "float32", 0.0, 0),
+        (replace(imagenet, layout="NCHW"), "float32", 0.0, 0), (replace(imagenet, layout="NCHW"), "uint8", 0.0187, 114),
+        (caffe, "float32", 0.0, 0), (caffe, "int8", 1.08, -13),
+        (replace(plain, offset=(0.0, -1.0, 2.0)), "int8", 0.02, 3),
+        (Preprocessing(width=2, height=3, layout="NCHW"), "uint8", 0.0, 0),
+    ):  # fmt: skip
+        details = {"dtype": np.dtype(dtype), "quantization": (step, zero_point)}
+        tensor = InputTensor(details, how)
+        tensor.pixels[...] = random.integers(0, 256, (3, 2, 3))
+        told.append({
+            "preprocessing": how.to_json(), "shape": tensor.shape, "dtype": dtype, "scale": step,
+            "zero_point": zero_point, "pixels": tensor.pixels.ravel().tolist(),
+            "values": tensor.values().ravel().tolist(),
+        })  # fmt: skip
     return told

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import re
+import sys
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
-from edge_nima.errors import PackageMissing, RequestError
+from edge_nima.errors import PackageMissing, RequestError, reason
 from edge_nima.scorer import available_cores
 from edge_nima.stderr import caught_stderr
 from edge_nima_train.config import Run
@@ -29,8 +33,14 @@ def check_installed() -> None:
             raise _missing(package)
 
 
-def start_keras() -> Any:
+def start_keras(of: str = "train") -> Any:
     """Import Keras on the backend of KERAS_BACKEND ("tensorflow" without it).
+
+    What keras.json says of the order of axes and of floats is put aside: pictures are (n, height, width, 3) here, and
+    a run states its precision.
+
+    Args:
+        of: what needs it, for messages.
 
     Raises:
         RequestError: no such backend.
@@ -46,9 +56,56 @@ def start_keras() -> Any:
             keras.ops.zeros(1)
             if find_spec("tensorflow"):
                 import_module("tensorflow")  # Keras does so at the first batch, on any backend
-        return keras
     except ImportError as error:
-        raise _missing((error.name or str(error)).split(".")[0]) from error
+        raise _missing((error.name or str(error)).split(".")[0], of) from error
+    keras.config.set_image_data_format("channels_last")
+    if keras.config.floatx() != "float32":
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+    return keras
+
+
+def start_tensorflow() -> Any:
+    """Import Keras on TensorFlow, whatever KERAS_BACKEND says, for conversion.
+
+    Raises:
+        RequestError: this process has imported Keras on another backend.
+        PackageMissing: Keras or TensorFlow is not installed.
+    """
+    keras = sys.modules.get("keras")
+    there = keras.config.backend() if keras is not None else "tensorflow"
+    if there != "tensorflow":
+        raise RequestError(
+            f"Keras runs on {there} in this process and conversion needs TensorFlow: set KERAS_BACKEND=tensorflow, or "
+            "convert in a process of its own"
+        )
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    return start_keras("convert")
+
+
+@contextlib.contextmanager
+def float32_policy() -> Iterator[None]:
+    """New layers compute in float32 while the block runs."""
+    import keras
+
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def cause(error: BaseException, most: int = 300) -> str:
+    """Why TensorFlow, Keras or a file failed, on one line: their messages hold whole configurations before that."""
+    text = reason(error)
+    for mark in ("Exception encountered: ", "Error: "):
+        text = text.rpartition(mark)[2]
+    rest = r"\.? ?(?:Full object config|using config=|\[\[|\{\{node|Please ensure|Make sure)"
+    text = re.split(rest, text)[0].strip() or reason(error)
+    if isinstance(error, KeyError | AttributeError | IndexError | AssertionError):
+        text = f"{type(error).__name__}: {text}"
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _chosen() -> str:
@@ -58,9 +115,9 @@ def _chosen() -> str:
     return name
 
 
-def _missing(package: str) -> PackageMissing:
-    extra = package if package in ("jax", "torch") else "'edge-nima[train]'"
-    return PackageMissing(f"train needs {package}: pip install {extra}")
+def _missing(package: str, of: str = "train") -> PackageMissing:
+    extra = package if package in ("jax", "torch") else f"'edge-nima[{of}]'"
+    return PackageMissing(f"{of} needs {package}: pip install {extra}")
 
 
 def prepare(run: Run) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,36 +18,45 @@ from edge_nima.distribution import BINS
 from edge_nima.errors import CardError, CheckpointError, RequestError, printable, reason
 from edge_nima.fetch import sha256_of
 from edge_nima.pixels import Pixels, Preprocessing
-from edge_nima.registry import find_by_sha256
+from edge_nima.registry import Entry, identify
 from edge_nima.stderr import caught_stderr
-from edge_nima_train.backend import start_keras
+from edge_nima_train.backend import cause, start_keras
 from edge_nima_train.leakage import Photograph, seen_by
-from edge_nima_train.network import build_network, load_weights
+from edge_nima_train.reading import Found, only, read_network
 
 BEST, LAST, PREPROCESSING, DONE = "model.keras", "last.keras", "preprocessing.json", "done.json"
 """Of a run folder; the last is there when the run is complete."""
 BATCH = 32
-_HDF5 = (".h5", ".hdf5")
+_OPTIONS = ("--filter", "--fit", "--input-range", "--longest-edge")
 
 
 @dataclass(frozen=True)
-class Trained:
+class Checkpoint:
     """A trained network and what is known of it."""
 
     name: str
     sha256: str
-    """Of the file with the weights."""
+    """Of the file with the weights; of a SavedModel, of its files in order with their names."""
     network: Any
-    """Keras model: float32 (n, height, width, 3), scaled as `preprocessing` says, to (n, 10) proportions."""
+    """The Keras model; None of a SavedModel."""
+    call: Callable[[Any], Any]
+    """Float32 (n, height, width, 3), scaled as `preprocessing` says, to (n, 10) proportions. On TensorFlow it can be
+    traced by tf.function."""
     preprocessing: Preprocessing
     stated: str
-    """Who says that this is the preprocessing: "the run", "the registry", "the command line" or "assumed"."""
+    """Who says so: "the run", "the registry", "the command line", "the model" of its range alone, or "assumed"."""
+    source: dict[str, str]
+    """Where it comes from, for the card."""
+    licence: str
+    attribution: str
     run: Path | None
     """Its run folder, where it has one."""
     trained_on: tuple[Photograph, ...] | None
     """The photographs that it was trained and chosen by; None where nobody recorded them."""
     known: bool = False
     """Whether the registry knows these weights: they are published ones."""
+    notes: tuple[str, ...] = ()
+    """What was assumed or decided in opening it, a line each, for the user."""
 
     @property
     def label(self) -> str:
@@ -63,20 +72,22 @@ class Trained:
         Returns:
             float32, shape (n, 10).
         """
-        return np.concatenate([np.zeros((0, BINS), np.float32), *self._parts(pixels)])
+        return np.concatenate([np.zeros((0, BINS), np.float32), *self.predict_parts(pixels)])
 
-    def _parts(self, pixels: Pixels) -> Iterator[NDArray[np.float32]]:
+    def predict_parts(self, pixels: Pixels) -> Iterator[NDArray[np.float32]]:
+        """`predict`, a batch at a time."""
         how = self.preprocessing
+        ask = self.call if self.network is None else self.network.predict_on_batch
         for start in range(0, len(pixels), BATCH):
             part = pixels[start : start + BATCH]
-            x = part.astype(np.float32) * np.float32(how.scale) + np.float32(how.offset)
+            x = how.scaled(part)
             # Filled up to a power of two: backends compile for each size that they meet.
             empty = (1 << (len(x) - 1).bit_length()) - len(x)
             x = np.concatenate([x, np.zeros((empty, *x.shape[1:]), np.float32)])
-            yield np.asarray(self.network.predict_on_batch(x), np.float32)[: len(part)]
+            yield np.asarray(only(ask(x)), np.float32)[: len(part)]
 
 
-def open_trained(
+def open_checkpoint(
     path: str | os.PathLike[str],
     *,
     name: str | None = None,
@@ -84,65 +95,115 @@ def open_trained(
     fit: str | None = None,
     input_range: tuple[float, float] | None = None,
     longest_edge: int | None = None,
-) -> Trained:
-    """Open a run folder, a .keras file (in a run folder with what that says), or MobileNet's HDF5 weights.
+    licence: str | None = None,
+    size: int | None = None,
+    signature: str | None = None,
+    custom: str | None = None,
+) -> Checkpoint:
+    """Open a run folder, a Keras model or weights in HDF5, a .keras file, or a SavedModel folder.
 
-    A run says how it wants its pixels, and the registry how idealo's weights do; to state it otherwise is refused for
-    a run. For any other file, what is not stated is taken to be as in idealo's training (nearest, stretch, -1..1), as
-    `edge-nima convert` takes it, and `Trained.stated` says so.
+    A run says how it wants its pixels, the registry says it of published weights, and a model that scales its own
+    pixels says their range. What nobody says is taken to be as in idealo's training (nearest, stretch, -1..1), and
+    `Checkpoint.notes` says so; a range is asked for where a model's first layers show that it may be another.
 
     Args:
         path: the folder or file.
-        name: what records call it; None for the run folder's name, the registry's or the file's.
+        name: what records and cards call it; None for the run folder's name, the registry's or the file's.
         filter: resampling filter it was trained with.
         fit: "stretch" or "crop".
-        input_range: what the pixel values 0 and 255 became in training, such as (-1, 1).
-        longest_edge: of the photographs it was trained on, pixels, to which larger ones are reduced; 0 for no such
-            step.
+        input_range: what the pixel values 0 and 255 become at the model's input, such as (-1, 1).
+        longest_edge: of its training photographs, pixels, to which larger ones are reduced; 0 for no such step.
+        licence: SPDX expression of the weights.
+        size, signature, custom: as for `read_network`.
 
     Raises:
         CheckpointError: not there, not a network from one photograph to ten proportions, or a network loaded in part.
-        RequestError: a run's photographs.csv is something else, or options speak against a run.
+        RequestError: a run's photographs.csv is something else, or options are missing or speak against the file.
         PackageMissing: Keras, or its backend, is not installed.
     """
-    given, file, run = Path(path), _file(Path(path)), run_of(Path(path))
-    sha256 = sha256_of(file)
-    known = find_by_sha256(sha256)
+    file, run, shown = _file(Path(path)), run_of(Path(path)), printable(path)
+    stated = {"filter": filter, "fit": fit, "input_range": input_range, "longest_edge": longest_edge}
+    stated = {option: value for option, value in stated.items() if value is not None}
+    _refuse(name, run, stated)
+    sha256 = _digest(file)
+    known = None if file.is_dir() else identify(file, sha256)
+    with caught_stderr():  # what TensorFlow says of the machine and of the file
+        start_keras()
+        raw = input_range == (0, 255)
+        found = read_network(file, size=size, signature=signature, custom=custom, scales_itself=raw)
+    width, height = _size(found, size, shown)
+    how, by = _preprocessing(found, run, known, stated, shown, width, height)
+    source = {"file": file.name, "sha256": sha256, "architecture": found.architecture, "preprocessing_stated_by": by}
+    source |= {"scales_pixels_by": found.scaled_by} if found.scaled_by else {}
+    source |= {"url": known.url or ""} if known else {}
+    checkpoint = Checkpoint(
+        name=name or (known.name if known else _name(file, run)), sha256=sha256, network=found.network,
+        call=found.call, preprocessing=how, stated=by, source=source,
+        licence=licence or (known.licence if known else "unknown"), attribution=known.attribution if known else "",
+        run=run, trained_on=None if run is None else seen_by(run), known=known is not None,
+        notes=(*found.notes, *_notes(found, how, by, known is not None)),
+    )  # fmt: skip
+    _check_output(checkpoint, shown)
+    return checkpoint
+
+
+def _refuse(name: str | None, run: Path | None, stated: dict[str, Any]) -> None:
+    """Refuse options that cannot be, before any work."""
     if name is not None and not re.fullmatch(r"\w[\w.+-]*", name):
         raise CheckpointError(
             f"the name '{printable(name)}' would not do in a file name; possible: letters, digits, . + - _"
         )
-    needed = (filter, fit, input_range)
-    given_any = any(needed) or longest_edge is not None
-    if run is not None and given_any:
+    if run is not None and stated:
         raise RequestError(
-            f"'{printable(run / PREPROCESSING)}' says how this run wants its pixels: "
-            "leave out --filter, --fit, --input-range and --longest-edge"
+            f"'{printable(run / PREPROCESSING)}' says how this run wants its pixels: leave out {', '.join(_OPTIONS)}"
         )
-    with caught_stderr():  # what TensorFlow says of the machine
-        start_keras()
-    network = _load(file)
-    height, width = _input_shape(network, given)
-    how = replace((known and known.preprocessing) or Preprocessing(), width=width, height=height)
-    how = how.with_overrides(filter, fit, input_range, longest_edge)
+
+
+def _preprocessing(
+    found: Found, run: Path | None, known: Entry | None, stated: dict[str, Any], shown: str, width: int, height: int
+) -> tuple[Preprocessing, str]:
+    """How a network wants its pixels, and who says so."""
+    how, by = Preprocessing(width=width, height=height), "assumed"
     if run is not None:
-        how, stated = _run_preprocessing(run, how), "the run"
-    elif (known and given_any) or all(needed):
-        stated = "the command line"
-    else:
-        stated = "the registry" if known and known.preprocessing else "assumed"
-    trained = Trained(
-        name=name or (known.name if known else _name(file, run)),
-        sha256=sha256,
-        network=network,
-        preprocessing=how,
-        stated=stated,
-        run=run,
-        trained_on=None if run is None else seen_by(run),
-        known=known is not None,
-    )
-    _check_output(trained, given)
-    return trained
+        return _run_preprocessing(run, how), "the run"
+    if known and known.preprocessing:
+        how, by = known.preprocessing, "the command line" if stated else "the registry"
+    elif found.scaled_by and "input_range" not in stated:
+        if not found.takes_pixels:
+            raise RequestError(
+                f"'{shown}' begins with {found.scaled_by}, and not what pixels 0 and 255 are to be before that: "
+                "say it with --input-range=0,255 or =0,1 or =-1,1"
+            )
+        how, by = replace(how, scale=1.0, offset=0.0), "the model"
+    if {"filter", "fit"} <= stated.keys() and ("input_range" in stated or by == "the model"):
+        by = "the command line"
+    return replace(how, width=width, height=height).with_overrides(**stated), by
+
+
+def _notes(found: Found, how: Preprocessing, by: str, known: bool) -> Iterator[str]:
+    """What a user is told of who says how pixels are brought to the network."""
+    low, high = (float(np.ravel(how.scaled(np.full((1, 1, 1, 3), level, np.uint8)))[0]) for level in (0, 255))
+    if found.takes_pixels and (low, high) != (0, 255):
+        yield f"taking pixels as {low:g}..{high:g}, as you say; the model itself scales 0..255 ({found.scaled_by})"
+    if by == "the command line" and known:
+        yield f"taking {how.describe()}, as you say; the registry knows this checkpoint otherwise"
+    if by in ("assumed", "the model"):
+        own = f"the model scales its own pixels ({found.scaled_by}); " if by == "the model" else ""
+        options = ", ".join(option for option in _OPTIONS if not own or option != "--input-range")
+        otherwise = f"if it was trained otherwise its scores will be wrong, say so with {options}"
+        yield f"{own}assuming {how.describe()}: {otherwise}"
+
+
+def _size(found: Found, size: int | None, shown: str) -> tuple[int, int]:
+    """Width and height of the input, pixels."""
+    _, height, width, channels = found.shape if len(found.shape) == 4 else (None,) * 4
+    if channels != 3:
+        raise CheckpointError(f"'{shown}' takes {found.shape}; a scorer takes RGB photographs (n, height, width, 3)")
+    if size is None and None in (height, width):
+        raise RequestError(f"'{shown}' takes photographs of any size: say which it was trained on, such as --size 224")
+    if {height, width} - {None, size or height, size or width}:
+        raise RequestError(f"--size {size} does not fit '{shown}', which takes {width}x{height}")
+    return int(width or size or 0), int(height or size or 0)
 
 
 def run_of(path: Path) -> Path | None:
@@ -153,60 +214,36 @@ def run_of(path: Path) -> Path | None:
 
 
 def _file(path: Path) -> Path:
-    """Where the weights are."""
+    """Where the weights are: a file, or a SavedModel folder."""
     shown = printable(path)
     if not path.exists():
-        raise CheckpointError(f"no such checkpoint: '{shown}' (a run folder, a .keras file, or .hdf5 weights)")
-    if not path.is_dir():
-        if path.suffix.lower() not in (".keras", *_HDF5):
-            raise CheckpointError(
-                f"'{shown}' is no checkpoint by its name; possible: a run folder, a .keras file, .hdf5 or .h5 weights"
-            )
+        raise CheckpointError(f"no such checkpoint: '{shown}' (edge-nima models list shows what can be pulled)")
+    if not path.is_dir() or (path / "saved_model.pb").is_file():
         return path
     if (path / BEST).is_file():
         return path / BEST
     if (path / LAST).is_file():
         raise CheckpointError(f"'{shown}' has no {BEST} yet; '{printable(path / LAST)}' is what it has reached so far")
-    raise CheckpointError(f"'{shown}' is a folder without {BEST}; edge-nima train fit makes such run folders")
+    raise CheckpointError(f"'{shown}' is a folder with neither a SavedModel's saved_model.pb nor a run's {BEST}")
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's files in order with their names."""
+    try:
+        if not path.is_dir():
+            return sha256_of(path)
+        digest = hashlib.sha256()
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(os.fsencode(file.relative_to(path)) + b"\0" + file.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"'{printable(path)}' cannot be read: {reason(error)}") from error
+    return digest.hexdigest()
 
 
 def _name(file: Path, run: Path | None) -> str:
     """The file's name, but for a run folder the folder's: every run's weights are in model.keras."""
     folder = file.resolve().parent.name
     return re.sub(r"[^\w.+-]+", "-", folder if run and folder[:1].isalnum() else file.stem)
-
-
-def _load(file: Path) -> Any:
-    if file.suffix.lower() in _HDF5:
-        network = build_network()
-        load_weights(network, file)
-        return network
-    import keras
-
-    shown = printable(file)
-    if not zipfile.is_zipfile(file):
-        raise CheckpointError(f"'{shown}' is not a .keras file, which is a zip archive, or it is cut short")
-    try:
-        return keras.models.load_model(file, compile=False)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, zipfile.BadZipFile) as error:
-        raise CheckpointError(
-            f"'{shown}' cannot be read by Keras {keras.__version__}: {reason(error)[:300]}"
-        ) from error
-
-
-def _input_shape(network: Any, path: Path) -> tuple[int, int]:
-    """Height and width that it takes."""
-    shown = printable(path)
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        raise CheckpointError(
-            f"'{shown}' has {len(network.inputs)} inputs and {len(network.outputs)} outputs, not one of each"
-        )
-    shape, out = tuple(network.inputs[0].shape), tuple(network.outputs[0].shape)
-    if len(shape) != 4 or shape[3] != 3 or not shape[1] or not shape[2]:
-        raise CheckpointError(f"'{shown}' takes {shape}; a scorer takes RGB photographs of a fixed size")
-    if out[1:] != (BINS,):
-        raise CheckpointError(f"'{shown}' gives {out[1:]} values a photograph; a NIMA scorer gives ({BINS},)")
-    return int(shape[1]), int(shape[2])
 
 
 def _run_preprocessing(run: Path, of_network: Preprocessing) -> Preprocessing:
@@ -223,12 +260,18 @@ def _run_preprocessing(run: Path, of_network: Preprocessing) -> Preprocessing:
     return how
 
 
-def _check_output(trained: Trained, path: Path) -> None:
-    how = trained.preprocessing
-    out = trained.predict(np.zeros((1, how.height, how.width, 3), np.uint8))
+def _check_output(checkpoint: Checkpoint, shown: str) -> None:
+    how = checkpoint.preprocessing
+    try:
+        out = next(checkpoint.predict_parts(np.zeros((1, how.height, how.width, 3), np.uint8)))
+    except Exception as error:
+        size = f"{how.width}x{how.height}"
+        raise CheckpointError(f"'{shown}' cannot score a photograph of {size}: {cause(error)}") from error
+    if out.shape != (1, BINS):
+        raise CheckpointError(f"'{shown}' gives {out.shape[1:]} values a photograph; a NIMA scorer gives ({BINS},)")
     total = float(out.sum())
     if not np.isfinite(out).all() or abs(total - 1) > 1e-3 or out.min() < 0:
         raise CheckpointError(
-            f"'{printable(path)}' does not end in a softmax, or its weights are damaged: "
+            f"'{shown}' does not end in a softmax, or its weights are damaged: "
             f"its ten outputs sum to {total:.4g}, not 1"
         )

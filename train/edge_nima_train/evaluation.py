@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edge_nima.agreement import FEWEST, FLIP_AT, RESAMPLES
+from edge_nima.agreement import FEWEST, RESAMPLES, is_good
 from edge_nima.ava import rating_bins, rating_edges
 from edge_nima.distribution import BINS, Floats, as_distribution, mean_rating
 from edge_nima.errors import RequestError
@@ -222,7 +222,7 @@ def _bins(people: Floats, means: Floats) -> list[ErrorBin]:
         found.append(
             ErrorBin(
                 float(edges[number]), float(edges[number + 1]), len(a), float((b - a).mean()),
-                float(np.abs(b - a).mean()), float(((a >= FLIP_AT) == (b >= FLIP_AT)).mean()),
+                float(np.abs(b - a).mean()), float((is_good(a) == is_good(b)).mean()),
             )
         )  # fmt: skip
     return found

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_nima import __version__
+from edge_nima.agreement import is_good
 from edge_nima.errors import OutputError, PictureError, RequestError, printable, reason
 from edge_nima.records import write_whole
 from edge_nima.report.parts import cell, document, figure, listing, table, text, tile, write_document
@@ -155,7 +156,7 @@ def _tiles(e: Exploration) -> str:
         )
     if e.rating_std is not None:
         made.append(tile("rating std", f"{e.rating_std.mean:.3f}", f"sd {number(e.rating_std.sd, '.3f')}"))
-    above = float((e.manifest.labels.means >= 5).mean())
+    above = float(is_good(e.manifest.labels.means).mean())
     made.append(tile("rated 5 or more", f"{100 * above:.1f} %", "of photographs"))
     return f'<div class="tiles">{"".join(made)}</div>'
 

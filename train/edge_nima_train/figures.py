@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_nima.agreement import FLIP_AT
+from edge_nima.agreement import FLIP_AT, is_good
 from edge_nima.distribution import RATINGS, Floats, mean_rating
 from edge_nima.people import people_means
 from edge_nima.report.plots import CANDIDATE, INK, LINE, MANY, PICTURE_COLOURS, REFERENCE, SOFT, legend, svg
@@ -81,7 +81,7 @@ def _range(*sides: Floats) -> tuple[float, float]:
 def scatter(e: Evaluation) -> str:
     """The network's mean over people's, one dot a photograph; those on the other side of 5 in the other colour."""
     people, model = people_means(e.people), mean_rating(e.predicted)
-    wrong = (people >= FLIP_AT) != (model >= FLIP_AT)
+    wrong = is_good(people) != is_good(model)
 
     def draw(axes: Any) -> None:
         low, high = _range(people, model)

@@ -25,19 +25,12 @@ from edge_nima_train.features import cached_features, plan_view, shards_key
 from edge_nima_train.loss import smooth
 from edge_nima_train.manifest import TRAIN, VALIDATION
 from edge_nima_train.material import draw_shares, material
-from edge_nima_train.network import (
-    IMAGENET,
-    NOTHING,
-    build_network,
-    features_of,
-    preprocessing_of,
-    start_network,
-    weights_path,
-)
+from edge_nima_train.network import features_of, in_float32, preprocessing_of, set_weights
 from edge_nima_train.order import Epoch, plan_epoch
 from edge_nima_train.run_folder import RunFolder
 from edge_nima_train.schedule import learning_rate
 from edge_nima_train.shards import Shards
+from edge_nima_train.start import IMAGENET, NOTHING, start_network, weights_path
 from edge_nima_train.state import Position, State, load_state, save_state
 
 EVALUATED_AT_ONCE = 64
@@ -111,7 +104,8 @@ class _Training:
         self.slack = shards.size - n.input
         self.shares = draw_shares(config, shards, self.rows)
         self.network = start_network(config)
-        self.export = _float32_twin(config) if config.run.precision != "float32" else self.network
+        # For the files: a checkpoint of half precision would not convert.
+        self.export = in_float32(self.network) if config.run.precision != "float32" else self.network
         self.saved_at = monotonic()
 
     def run(self) -> None:
@@ -333,7 +327,7 @@ class _Training:
 
     def _export(self, name: str) -> None:
         if self.export is not self.network:
-            self.export.set_weights(self.network.get_weights())
+            set_weights(self.export, self.network.get_weights())
         self.folder.save_model(name, self.export)
 
     def _refuse_loss(self, number: int, loss: float, rows: NDArray[np.intp]) -> None:
@@ -361,18 +355,6 @@ class _Training:
 
     def _seconds(self) -> float:
         return float(round(sum(line["seconds"] for line in self.at.history), 1))
-
-
-def _float32_twin(config: Config) -> Any:
-    """The same network in float32, for the files: a checkpoint of half precision would not convert."""
-    import keras
-
-    policy = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_dtype_policy("float32")
-    n = config.network
-    twin = build_network(n.architecture, alpha=n.alpha, input=n.input, dropout=n.dropout)
-    keras.mixed_precision.set_dtype_policy(policy)
-    return twin
 
 
 def _assign(variables: list[Any], values: list[NDArray[Any]], what: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge_nima.ava import few
 from edge_nima.errors import RequestError, printable
-from edge_nima_train.checkpoint import DONE, Trained
+from edge_nima_train.checkpoint import DONE, Checkpoint
 from edge_nima_train.leakage import Leaks, Photograph, find_leaks
 from edge_nima_train.manifest import Manifest
 
@@ -30,7 +30,7 @@ class Guarded:
     warnings: tuple[str, ...]
 
 
-def guard(trained: Trained, manifest: Manifest, *, drop: bool = False) -> Guarded:
+def guard(trained: Checkpoint, manifest: Manifest, *, drop: bool = False) -> Guarded:
     """Check that a network has not seen the photographs that are to judge it.
 
     Args:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from edge_nima.agreement import (
-    FLIP_AT,
     bootstrap_weights,
+    is_good,
     pearson,
     percentile_interval,
     resampled_averages,
@@ -53,7 +53,7 @@ class MoreStatistics:
         self._people, self._means = people_means(truth), mean_rating(model)
         self._stds = np.round(rating_std(truth), 9), rating_std(model)
         people, means = self._people, self._means
-        good, right = people >= FLIP_AT, (people >= FLIP_AT) == (means >= FLIP_AT)
+        good, right = is_good(people), is_good(people) == is_good(means)
         self._columns: dict[str, Floats] = {
             name: values.astype(np.float64)
             for name, values in {

@@ -1,24 +1,25 @@
-"""NIMA's networks by name: a Keras Applications base, average pooling, Dropout, Dense(10, softmax); their weights."""
+"""NIMA's networks by name: a Keras Applications base, average pooling, Dropout, Dense(10, softmax)."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from edge_nima.distribution import BINS
-from edge_nima.errors import CheckpointError, EdgeNimaError, RequestError, printable, reason
+from edge_nima.errors import CheckpointError, RequestError, printable, reason
 from edge_nima.pixels import Preprocessing
-from edge_nima.registry import entries, find, is_present
-from edge_nima_train.config import ARCHITECTURES, expand
-
-if TYPE_CHECKING:
-    from edge_nima_train.config import Config
+from edge_nima_train.config import ARCHITECTURES
 
 HEAD = "dense_1"
 """The last layer's name, as in idealo's weights."""
-IMAGENET, NOTHING = "imagenet", "none"
-_WEIGHT_FILES = (".hdf5", ".h5", ".keras")
+HALF = re.compile(r'"(mixed_)?b?float16"')
+"""Data types and policies of half precision in a model's configuration, as JSON."""
+_V2_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 
 def build_network(
@@ -28,6 +29,7 @@ def build_network(
     input: int = 224,
     dropout: float = 0.75,
     imagenet: bool = False,
+    scales_itself: bool = False,
 ) -> Any:
     """A Keras model from float32 (n, input, input, 3), scaled as `preprocessing_of` says, to (n, 10) proportions.
 
@@ -37,6 +39,7 @@ def build_network(
         input: side of the input, pixels.
         dropout: share of the features dropped before the last layer, in training.
         imagenet: whether the base has Keras' ImageNet weights, which Keras downloads; else it is random.
+        scales_itself: whether MobileNetV3 takes 0..255 and scales that itself; EfficientNet always does, others never.
 
     Raises:
         RequestError: Keras has no such network, or no such weights for it, or cannot fetch them.
@@ -47,7 +50,7 @@ def build_network(
         raise RequestError(f"no network is called '{printable(architecture)}'; possible: {', '.join(ARCHITECTURES)}")
     more: dict[str, Any] = {} if architecture == "EfficientNetB0" else {"alpha": alpha}
     if architecture.startswith("MobileNetV3"):
-        more["include_preprocessing"] = False
+        more["include_preprocessing"] = scales_itself
     try:
         base = getattr(keras.applications, architecture)(
             input_shape=(input, input, 3), include_top=False, pooling="avg",
@@ -89,105 +92,143 @@ def features_of(network: Any) -> Any:
     return keras.Model(network.input, network.layers[-2].input)
 
 
-def start_network(config: Config) -> Any:
-    """The network that a run starts from, with the weights that its configuration names.
-
-    Raises:
-        RequestError: no such weights.
-        CheckpointError: weights of another architecture.
-    """
-    n = config.network
-    network = build_network(
-        n.architecture, alpha=n.alpha, input=n.input, dropout=n.dropout, imagenet=n.weights == IMAGENET
-    )
-    if n.weights not in (IMAGENET, NOTHING):
-        load_weights(network, weights_path(n.weights))
-    return network
+def layers_of(network: Any) -> Iterator[Any]:
+    """All layers, those of models within it in their place."""
+    for layer in network.layers:
+        yield from layers_of(layer) if hasattr(layer, "layers") else (layer,)
 
 
-def weights_path(weights: str) -> Path:
-    """Where weights are that a configuration names: a file, or a name from `edge-nima models list`.
-
-    Raises:
-        RequestError: there are none, or they have to be pulled first.
-    """
-    if weights in {entry.name for entry in entries()}:
-        entry = find(weights)
-        if not is_present(entry):
-            raise RequestError(f"the weights {weights} are not here yet: edge-nima models pull {weights}")
-        return entry.path
-    path = expand(weights)
-    if not path.is_file():
-        raise RequestError(
-            f"no weights at '{printable(path)}'; possible: imagenet, none, a name from `edge-nima models list`, a file"
-        )
-    if path.suffix.lower() not in _WEIGHT_FILES:
-        raise RequestError(f"'{printable(path)}' holds no weights by its name; possible: {', '.join(_WEIGHT_FILES)}")
-    return path
+def set_weights(network: Any, values: Sequence[Any]) -> None:
+    """Give a network or layer all its weights."""
+    network.set_weights(values)
+    for layer in layers_of(network) if hasattr(network, "layers") else (network,):
+        if hasattr(layer, "finalize_state"):  # Normalization goes on with its old mean and variance otherwise
+            layer.finalize_state()
 
 
-def load_weights(network: Any, path: Path) -> None:
-    """Fill a network from a weight file (.h5, .hdf5) or a whole model (.keras) of the same architecture.
-
-    Raises:
-        CheckpointError: it cannot be read, or is not exactly this network; the network may then be filled in part.
-    """
+def in_float32(network: Any) -> Any:
+    """The same network with the same weights, computing in float32."""
     import keras
 
-    shown = printable(path)
-    try:
-        if path.suffix.lower() == ".keras":
-            other = keras.models.load_model(path, compile=False)
-            _check_same(network, other, shown)
-            network.set_weights(other.get_weights())
-        else:
-            _check_hdf5(network, path)
-            network.load_weights(path)
-    except EdgeNimaError:
-        raise
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    twin = keras.models.model_from_json(HALF.sub('"float32"', network.to_json()))
+    set_weights(twin, network.get_weights())
+    return twin
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """Weights as an HDF5 file holds them."""
+
+    layers: dict[str, list[Any]]
+    """Of each layer with weights, in the file's order."""
+    named: bool
+    """Whether the keys are the layers' names; else their places as Keras 3 counts them: conv2d_1, functional/dense."""
+    mentioned: frozenset[str]
+    """All layers, also those without weights."""
+    keras: str
+    """Version that wrote it; "" where the file does not say."""
+
+
+def recognise(tensors: Tensors, size: int = 224, *, scales_itself: bool = False) -> tuple[Any, str]:
+    """The network that weights belong to, with them in it, and what it is in words.
+
+    Every tensor finds its place and every weight its tensor: a network that is loaded in part scores, wrongly.
+
+    Args:
+        tensors: the weights.
+        size: side of the input, pixels, which weights do not tell.
+        scales_itself: as for `build_network`.
+
+    Raises:
+        CheckpointError: no network that is known, with the first differences from the nearest.
+    """
+    tried: list[tuple[int, str]] = []
+    for architecture, alpha in _candidates(tensors):
+        network = build_network(architecture, alpha=alpha, input=size, scales_itself=scales_itself)
+        problems = fill(network, tensors)
+        what = f"{architecture} alpha={alpha:g}, average pooling, Dropout, Dense({BINS}, softmax)"
+        if not problems:
+            if architecture == "EfficientNetB0":
+                _divide_again(network, tensors.keras)
+            return network, what
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        tried.append((len(problems), f"does not hold the weights of {what}: {'; '.join(problems[:3])}{more}"))
+    raise CheckpointError(
+        min(tried)[1]
+        if tried
+        else f"has no Dense({BINS}) after a base that is known ({', '.join(ARCHITECTURES)}); any other network is read "
+        "from a file with all of it: model.save('NAME.keras')"
+    )
+
+
+def fill(network: Any, tensors: Tensors) -> list[str]:
+    """Put tensors into a network by its layers' names or places, else in order.
+
+    Returns:
+        What does not fit; the network is then as it was.
+    """
+    layers, given = dict(_keyed(network, tensors.named)), tensors.layers
+    shapes = {key: _shapes(layer.weights) for key, layer in layers.items()}
+    bare = {key.rpartition("/")[2]: arrays for key, arrays in given.items()}
+    if len(bare) == len(given) and len(bare.keys() & layers.keys()) > len(given.keys() & layers.keys()):
+        given = bare  # a base within a Sequential
+    # Dense and Normalization have names of their own in each program; each is the only one of its shapes.
+    for key in [key for key in layers if key not in given]:
+        theirs = [other for other, arrays in given.items() if other not in layers and _shapes(arrays) == shapes[key]]
+        if len(theirs) == 1:
+            given = {key if other == theirs[0] else other: arrays for other, arrays in given.items()}
+    if given.keys() != layers.keys() and tensors.named and list(map(_shapes, given.values())) == list(shapes.values()):
+        given = dict(zip(layers, given.values(), strict=True))  # MobileNetV3's layers had other names in Keras 2
+    problems = [f"no tensors for layer {key}" for key in layers if key not in given]
+    problems += [f"layer {printable(key)} is not in the network" for key in given if key not in layers]
+    for key in layers.keys() & given.keys():
+        if _shapes(given[key]) != shapes[key]:
+            problems.append(f"layer {key} has tensors {_shapes(given[key])}, the network {shapes[key]}")
+    for key, layer in () if problems else layers.items():
+        set_weights(layer, given[key])
+    return problems
+
+
+def _shapes(arrays: Iterable[Any]) -> list[tuple[int, ...]]:
+    return [tuple(array.shape) for array in arrays]
+
+
+def _keyed(network: Any, named: bool) -> Iterator[tuple[str, Any]]:
+    """Layers with weights by the keys of `Tensors`."""
+    seen: Counter[str] = Counter()
+    for layer in network.layers:
+        kind = re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)).lower()
+        place = f"{kind}_{seen[kind]}" if seen[kind] else kind
+        seen[kind] += 1
+        if layer.weights:
+            yield layer.name if named else place, layer
+
+
+def _candidates(tensors: Tensors) -> Iterator[tuple[str, float]]:
+    """Networks and widths that have the first convolution and the last layer of these weights."""
+    shapes = [array.shape for arrays in tensors.layers.values() for array in arrays]
+    first = next((shape[3] for shape in shapes if len(shape) == 4 and shape[2] == 3), 0)
+    width = next((shape[0] for shape in shapes if len(shape) == 2 and shape[1] == BINS), 0)
+    if first and first == int(32 * width / 1024):
+        yield "MobileNet", width / 1024
+    if first and width >= 1280:
+        yield from (("MobileNetV2", alpha) for alpha in _V2_WIDTHS if max(8, int(32 * alpha + 4) // 8 * 8) == first)
+    if first == 16 and width:
+        yield from (("MobileNetV3Small", alpha) for alpha in dict.fromkeys((0.75, 1.0, width / 576)))
+        yield from (("MobileNetV3Large", alpha) for alpha in dict.fromkeys((0.75, 1.0, width / 960)))
+    if (first, width) == (32, 1280):
+        yield "EfficientNetB0", 1.0
+
+
+def _divide_again(network: Any, keras: str) -> None:
+    """Since Keras 2.9 an EfficientNet with ImageNet's weights divides by the root of its deviations a second time."""
+    layer = next(layer for layer in network.layers if type(layer).__name__ == "Normalization")
+    mean, variance, count = layer.get_weights()
+    version = tuple(map(int, re.findall(r"\d+", keras)[:2]))
+    if mean.any() and not version:
         raise CheckpointError(
-            f"'{shown}' does not hold the weights of {network.name}: {reason(error)[:300]}"
-        ) from error
-
-
-def _check_same(network: Any, other: Any, shown: str) -> None:
-    wanted, given = ([tuple(w.shape) for w in model.weights] for model in (network, other))
-    if wanted != given:
-        place = next(
-            (i for i, (a, b) in enumerate(zip(wanted, given, strict=False)) if a != b), min(len(wanted), len(given))
+            "is of an EfficientNet, and does not say of which Keras, by which its first layers differ: save all of it, "
+            "model.save('NAME.keras')"
         )
-        one = f"weight {place + 1} is {given[place] if place < len(given) else 'missing'}, not " + (
-            str(wanted[place]) if place < len(wanted) else "there"
-        )
-        raise CheckpointError(
-            f"'{shown}' is another architecture than {network.name}: {len(given)} weights and not {len(wanted)}; {one}"
-            if len(given) != len(wanted)
-            else f"'{shown}' is another architecture or width than {network.name}: {one}"
-        )
-
-
-def _check_hdf5(network: Any, path: Path) -> None:
-    """Keras' loader goes by place: every layer's name but the last must be the file's too."""
-    import h5py
-
-    shown = printable(path)
-    with h5py.File(path, "r") as file:
-        group = file.get("model_weights", file)
-        if "layer_names" not in group.attrs:
-            raise CheckpointError(
-                f"'{shown}' is HDF5 without the layer_names of Keras weights; save the model as .keras"
-            )
-        names = [_text(name) for name in group.attrs["layer_names"]]
-        given = [name for name in names if len(group[name].attrs["weight_names"])]
-    wanted = [layer.name for layer in network.layers if layer.weights]
-    if [re.sub(r"_\d+$", "", name) for name in given[-1:]] != ["dense"] or given[:-1] != wanted[:-1]:
-        lost = [name for name in wanted[:-1] if name not in given][:2] or given[-1:]
-        raise CheckpointError(
-            f"'{shown}' is another architecture than {network.name}: {len(given)} layers with weights and not "
-            f"{len(wanted)}, differing at {', '.join(map(printable, lost))}"
-        )
-
-
-def _text(name: Any) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)
+    if mean.any() and version >= (2, 9):
+        set_weights(layer, [mean, variance * np.sqrt(variance), count])

@@ -18,7 +18,7 @@ from edge_nima.in_order import in_order
 from edge_nima.pixels import MAX_MEGAPIXELS, Pixels, read_input
 from edge_nima.records import ScoreRecord
 from edge_nima.scorer import available_cores
-from edge_nima_train.checkpoint import BATCH, Trained
+from edge_nima_train.checkpoint import BATCH, Checkpoint
 
 
 def record_name(photograph: str | os.PathLike[str]) -> str:
@@ -27,7 +27,7 @@ def record_name(photograph: str | os.PathLike[str]) -> str:
 
 
 def score_photographs(
-    trained: Trained,
+    trained: Checkpoint,
     photographs: Iterable[Path],
     jobs: int | None = None,
     *,
@@ -61,7 +61,7 @@ def score_photographs(
             started = perf_counter()
 
 
-def _records(trained: Trained, batch: Sequence[tuple[Path, Pixels | PictureError]]) -> list[ScoreRecord]:
+def _records(trained: Checkpoint, batch: Sequence[tuple[Path, Pixels | PictureError]]) -> list[ScoreRecord]:
     pixels = [one for _, one in batch if not isinstance(one, PictureError)]
     opinions = iter(trained.predict(np.stack(pixels))) if pixels else iter(())
     how, records = trained.preprocessing.describe(), []

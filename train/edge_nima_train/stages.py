@@ -133,7 +133,7 @@ def reestimate_batch_norm(network: Any, batches: list[Pixels], how: Preprocessin
     for done, pixels in enumerate(batches):
         for layer in layers:
             layer.momentum = done / (done + 1)
-        network(pixels.astype(np.float32) * np.float32(how.scale) + np.float32(how.offset), training=True)
+        network(how.scaled(pixels), training=True)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
 

@@ -70,6 +70,7 @@ const plain = (): Record<string, unknown> => ({
     failures: [
       { statistic: 'mae', value: 0.02345, side: 'max', limit: 0.015 },
       { statistic: 'srcc', value: null, side: 'min', limit: 0.99 },
+      { statistic: 'flips', value: 0.2, side: 'max', limit: 0.02, note: '100 of 500' },
     ],
   },
 });
@@ -87,8 +88,9 @@ function changed(path: string, value: unknown): string {
 /** The preprocessing as the text has it, without a longest edge where it does not say one. */
 function stated(json: string): unknown {
   const { preprocessing } = JSON.parse(json) as { preprocessing: Record<string, unknown> };
-  const { longest_edge: edge, longest_edge_filter: filter } = preprocessing;
-  return { ...preprocessing, longest_edge: edge ?? null, longest_edge_filter: filter ?? 'lanczos' };
+  const { longest_edge: edge, longest_edge_filter: filter, layout } = preprocessing;
+  const later = { longest_edge: edge ?? null, longest_edge_filter: filter ?? 'lanczos', layout: layout ?? 'NHWC' };
+  return { ...preprocessing, ...later };
 }
 
 const LONG = 'x'.repeat(80);
@@ -141,7 +143,7 @@ describe('a card', () => {
     raw['format_version'] = 2;
     raw['preprocessing'] = { ...(raw['preprocessing'] as object), longest_edge: 640, longest_edge_filter: 'box' };
     const { preprocessing } = parseCard(JSON.stringify(raw));
-    expect(preprocessing).toEqual(raw['preprocessing']);
+    expect(preprocessing).toEqual({ ...(raw['preprocessing'] as object), layout: 'NHWC' });
     expect(described(preprocessing)).toMatch(
       /^longest edge at most 640 by Pillow BOX \(JPEG at any DCT scale of 1920 or more\), then 224x192, crop, /,
     );
@@ -150,19 +152,21 @@ describe('a card', () => {
   it('that failed its gate warns with the numbers that did', () => {
     expect(warning(parseCard(JSON.stringify(plain())).gate)).toBe(
       'this model failed its gate, it differs from the float model more than it may: ' +
-        'mae 0.02345 (at most 0.015), srcc undefined (at least 0.99)',
+        'mae 0.02345 (at most 0.015), srcc undefined (at least 0.99), flips 0.2 (at most 0.02; 100 of 500)',
     );
+    const hostile = warning(parseCard(changed('gate.failures.2.note', '\u001b[2J'.repeat(5000))).gate);
+    expect(hostile).toMatch(/^[ -~]{1,500}$/);
     expect(warning(parseCard(changed('gate', { status: 'passed', n: 5 })).gate)).toBeNull();
     expect(warning(null)).toBeNull();
   });
 
   it.each<[string, unknown, string]>([
     ['format', 'another', 'this JSON is no card: a card starts with "format": "edge-nima card"'],
-    ['format_version', 3, 'the card has format 3, this page reads up to 2: reload the page'],
-    ['format_version', 0, "the card's format_version is 0; possible: 1 to 2"],
-    ['format_version', 1.5, "the card's format_version is 1.5; possible: 1 to 2"],
-    ['format_version', true, "the card's format_version is True; possible: 1 to 2"],
-    ['format_version', undefined, "the card's format_version is None; possible: 1 to 2"],
+    ['format_version', 4, 'the card has format 4, this page reads up to 3: reload the page'],
+    ['format_version', 0, "the card's format_version is 0; possible: 1 to 3"],
+    ['format_version', 1.5, "the card's format_version is 1.5; possible: 1 to 3"],
+    ['format_version', true, "the card's format_version is True; possible: 1 to 3"],
+    ['format_version', undefined, "the card's format_version is None; possible: 1 to 3"],
     ['name', undefined, 'the card has no name'],
     ['name', 5, 'the card has no name'],
     ['name', '', "the card's name is ''; possible: one line of text"],
@@ -188,10 +192,10 @@ describe('a card', () => {
     ['preprocessing.longest_edge', 640, 'preprocessing is not as it must be: missing longest_edge_filter'],
     ['preprocessing.longest_edge_filter', 'nearest', "preprocessing longest_edge_filter is 'nearest'; possible: box, "],
     ['preprocessing.longest_edge_filter', 1, 'preprocessing longest_edge_filter is 1; possible: box, bilinear, hamming'],
-    ['preprocessing.scale', 0, 'preprocessing scale is 0; possible: a finite number other than 0'],
-    ['preprocessing.scale', true, 'preprocessing scale is True; possible: a finite number other than 0'],
-    ['preprocessing.offset', 2e9, 'preprocessing offset is 2000000000; possible: a finite number'],
-    ['preprocessing.offset', { low: 1 }, "preprocessing offset is {'low': 1}; possible: a finite number"],
+    ['preprocessing.scale', 0, 'preprocessing scale is 0; possible: a finite number other than 0, or three'],
+    ['preprocessing.scale', true, 'preprocessing scale is True; possible: a finite number other than 0, or three'],
+    ['preprocessing.offset', 2e9, 'preprocessing offset is 2000000000; possible: a finite number, or three'],
+    ['preprocessing.offset', { low: 1 }, "preprocessing offset is {'low': 1}; possible: a finite number, or three"],
     ['recipe', 8, "the card's recipe is not text"],
     ['licence', null, "the card's licence is not text"],
     ['attribution', [], "the card's attribution is not text"],
@@ -238,8 +242,9 @@ describe('a card', () => {
     ['gate.why', null, "the card's gate has a why that is not text"],
     ['gate.failures', 'many', "the card's gate has failures that are not a list"],
     ['gate.failures', [], "the card's gate says failed with 0 failures"],
-    ['gate.status', 'passed', "the card's gate says passed with 2 failures"],
+    ['gate.status', 'passed', "the card's gate says passed with 3 failures"],
     ['gate.limits', { mae_max: 'small' }, "the card's gate has limits that are not numbers by name"],
+    ['gate.failures.2.note', 5, "the card's gate has a failure whose note is not text"],
     ['gate.failures.0.side', 'left', "the card's gate has a failure without a statistic and a side (min or max)"],
     ['gate.failures.0.limit', null, "the card's gate has a failure whose value or limit is not a number"],
   ])('is refused when its %s is %j', (path, value, message) => {
@@ -253,7 +258,7 @@ describe('a card', () => {
     expect(() => parseCard(Uint8Array.of(0x22, 0xff, 0x22))).toThrow('a card is JSON; this is not (');
     const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
     expect(() => parseCard(`{"format": "edge-nima card", "format_version": ${deep}}`)).toThrow(
-      /^the card's format_version is \[{60}; possible: 1 to 2$/,
+      /^the card's format_version is \[{60}; possible: 1 to 3$/,
     );
   });
 });
@@ -301,7 +306,8 @@ describe('a .tflite', () => {
   it('is refused without a card, saying how to get one', () => {
     expect(() => readCard(flatbuffer)).toThrow(
       new ModelRejected(
-        'the .tflite carries no card, so nobody knows how it wants its pixels: convert it with edge-nima convert',
+        'the .tflite carries no card, so nobody knows how it wants its pixels: convert it with edge-nima convert, ' +
+          'or put one in with edge-nima card',
       ),
     );
   });

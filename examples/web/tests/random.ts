@@ -14,6 +14,7 @@ export const HOW: Preprocessing = {
   scaling: 'graph',
   longest_edge: null,
   longest_edge_filter: 'lanczos',
+  layout: 'NHWC',
 };
 
 /** The same numbers for the same seed (mulberry32): a failing round can be run again. */

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 
 import { ModelRejected } from '../src/core/errors.ts';
-import { inputTable } from '../src/core/scaling.ts';
+import { parsePreprocessing } from '../src/core/preprocessing.ts';
+import { fillInput, inputTable } from '../src/core/scaling.ts';
 import { HOW } from './random.ts';
+import { describeVectors } from './vectors.ts';
 
 const HOST = { ...HOW, scaling: 'host' } as const;
 
@@ -44,4 +46,20 @@ describe('what a level becomes for a model', () => {
       expect(() => inputTable('int8', HOST, quantization)).toThrow(new ModelRejected(message));
     },
   );
+});
+
+describeVectors('tensors of the vectors', ({ tensors }) => {
+  it.each(tensors)('$dtype $shape of $preprocessing.scale and $preprocessing.offset', (told) => {
+    const how = parsePreprocessing(told.preprocessing);
+    const table = inputTable(told.dtype, how, { scale: told.scale, zeroPoint: told.zero_point });
+    const kinds = { float32: Float32Array, uint8: Uint8Array, int8: Int8Array };
+    const out = new kinds[told.dtype](told.values.length);
+    fillInput(Uint8Array.from(told.pixels), table, how, out);
+    expect([...out]).toEqual(told.values);
+  });
+
+  it('are of every kind', () => {
+    const kinds = tensors.map(({ dtype, preprocessing }) => `${dtype} ${String(preprocessing['layout'])}`);
+    expect(new Set(kinds).size).toBe(4);
+  });
 });

@@ -44,6 +44,16 @@ export interface Refusable {
   why: string | null;
 }
 
+export interface Tensor {
+  preprocessing: Record<string, unknown>;
+  shape: number[];
+  dtype: 'uint8' | 'int8' | 'float32';
+  scale: number;
+  zero_point: number;
+  pixels: number[];
+  values: number[];
+}
+
 export interface Vectors {
   format: string;
   format_version: number;
@@ -56,6 +66,7 @@ export interface Vectors {
   buffers: Buffer[];
   distributions: { votes: number[]; distribution: number[]; mean: number; std: number }[];
   outputs: { raw: number[]; distribution: number[] | null; why: string | null }[];
+  tensors: Tensor[];
   cards: Refusable[];
   models: Refusable[];
 }

@@ -54,8 +54,8 @@ export interface Card {
 }
 
 const FORMAT = 'edge-nima card';
-/** The newest that is read: 2 where the preprocessing has a `longest_edge`, else 1. */
-const FORMAT_VERSION = 2;
+/** The newest that is read: 3 where the preprocessing has factors a channel or planes, 2 where it has a `longest_edge`. */
+const FORMAT_VERSION = 3;
 const CARD_FILE = 'edge_nima_card.json';
 const LARGEST_CARD = 32 << 20;
 const TEXTS = { recipe: 'unknown', licence: 'unknown', attribution: '' };
@@ -84,7 +84,8 @@ export function readCard(model: Uint8Array): Card {
   }
   if (json === null) {
     throw new ModelRejected(
-      'the .tflite carries no card, so nobody knows how it wants its pixels: convert it with edge-nima convert',
+      'the .tflite carries no card, so nobody knows how it wants its pixels: convert it with edge-nima convert, ' +
+        'or put one in with edge-nima card',
     );
   }
   return parseCard(json);

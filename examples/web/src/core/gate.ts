@@ -10,6 +10,8 @@ export interface Failure {
   readonly value: number | null;
   readonly side: 'min' | 'max';
   readonly limit: number;
+  /** What stands beside the number: the difference in rating points, the count, the interval. */
+  readonly note: string;
 }
 
 /** What a conversion cost, judged. */
@@ -58,21 +60,23 @@ export function warning(verdict: Verdict | null): string | null {
   return `this model failed its gate, it differs from the float model more than it may: ${told.join(', ')}`;
 }
 
-function failureText({ statistic, value, side, limit }: Failure): string {
+function failureText({ statistic, value, side, limit, note }: Failure): string {
   const measured = value === null ? 'undefined' : general(value, 4);
   const bound = side === 'min' ? 'at least' : 'at most';
-  return `${printable(statistic).slice(0, 40)} ${measured} (${bound} ${general(limit)})`;
+  const beside = note === '' ? '' : `; ${printable(note).slice(0, 200)}`;
+  return `${printable(statistic).slice(0, 40)} ${measured} (${bound} ${general(limit)}${beside})`;
 }
 
 function parseFailure(raw: unknown): Failure {
-  const { statistic, side, value = null, limit } = isObject(raw) ? raw : {};
+  const { statistic, side, value = null, limit, note = '' } = isObject(raw) ? raw : {};
   if (typeof statistic !== 'string' || (side !== 'min' && side !== 'max')) {
     throw bad('has a failure without a statistic and a side (min or max)');
   }
   if (!isNumber(limit) || !(value === null || isNumber(value))) {
     throw bad('has a failure whose value or limit is not a number');
   }
-  return { statistic, side, value, limit };
+  if (typeof note !== 'string') throw bad('has a failure whose note is not text');
+  return { statistic, side, value, limit, note };
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -13,6 +13,9 @@ export type Filter = (typeof FILTERS)[number];
 /** All but nearest, which takes one pixel as it is. */
 export type WeightedFilter = Exclude<Filter, 'nearest'>;
 
+/** One number, or three: one a channel, in the order in which the model takes them. */
+export type Factor = number | readonly [number, number, number];
+
 /**
  * The card's specification, its fields named as in its JSON.
  *
@@ -28,13 +31,15 @@ export interface Preprocessing {
   readonly antialias: boolean;
   readonly channel_order: 'RGB' | 'BGR';
   /** A pixel p in 0..255 becomes p * scale + offset. */
-  readonly scale: number;
-  readonly offset: number;
+  readonly scale: Factor;
+  readonly offset: Factor;
   /** Where that is done: inside the model, which takes uint8, or on this side of it. */
   readonly scaling: 'graph' | 'host';
   /** Pixels; null for no such step. */
   readonly longest_edge: number | null;
   readonly longest_edge_filter: WeightedFilter;
+  /** Order of the axes of the model's input: channels last, or a plane a channel. */
+  readonly layout: 'NHWC' | 'NCHW';
 }
 
 const FIELDS: readonly (keyof Preprocessing)[] = [
@@ -48,7 +53,7 @@ const FIELDS: readonly (keyof Preprocessing)[] = [
   'offset',
   'scaling',
 ];
-/** Of cards of format 2. */
+/** Of cards of format 2; `layout` is of format 3. */
 const LATER: readonly (keyof Preprocessing)[] = ['longest_edge', 'longest_edge_filter'];
 const LARGEST_SIDE = 4096;
 const LARGEST_EDGE = 65535;
@@ -57,7 +62,7 @@ const DCT_MARGIN = 3;
 const LARGEST_FACTOR = 1e9;
 
 /**
- * Read a card's preprocessing; without `longest_edge`, or with null, there is no such step.
+ * Read a card's preprocessing; without `longest_edge`, or with null, there is no such step; `layout` is NHWC.
  *
  * @throws ModelRejected a part is missing, unknown or impossible: none is ever guessed, each moves the score by more
  *   than quantisation does.
@@ -68,7 +73,7 @@ export function parsePreprocessing(raw: Readonly<Record<string, unknown>>): Prep
   const needed = given.includes('longest_edge') ? [...FIELDS, ...LATER] : FIELDS;
   const groups: [string, string[]][] = [
     ['missing', needed.filter((field) => !given.includes(field)).sort()],
-    ['unknown', given.filter((field) => !isLater(field) && !FIELDS.some((known) => known === field)).sort()],
+    ['unknown', given.filter((field) => !isLater(field) && field !== 'layout' && !FIELDS.some((known) => known === field)).sort()],
   ];
   const told = groups.filter(([, names]) => names.length > 0).map(([what, names]) => `${what} ${names.join(', ')}`);
   if (told.length > 0) {
@@ -85,12 +90,14 @@ export function parsePreprocessing(raw: Readonly<Record<string, unknown>>): Prep
     ...raw,
     longest_edge: raw['longest_edge'] ?? null,
     longest_edge_filter: raw['longest_edge_filter'] ?? 'lanczos',
+    layout: raw['layout'] === undefined ? 'NHWC' : raw['layout'],
   };
   oneOf(
     how,
     'longest_edge_filter',
     FILTERS.filter((filter) => filter !== 'nearest'),
   );
+  oneOf(how, 'layout', ['NHWC', 'NCHW']);
   whole(raw, 'width', LARGEST_SIDE);
   whole(raw, 'height', LARGEST_SIDE);
   if (how.longest_edge !== null) whole(how, 'longest_edge', LARGEST_EDGE, 'null, ');
@@ -123,8 +130,17 @@ export function describe(how: Preprocessing): string {
         `(JPEG at any DCT scale of ${DCT_MARGIN * how.longest_edge} or more), then `;
   return (
     `${first}${how.width}x${how.height}, ${how.fit}, Pillow ${how.filter.toUpperCase()} (${smooth}), ${how.channel_order}, ` +
-    `p * ${general(how.scale)} ${how.offset < 0 ? '-' : '+'} ${general(Math.abs(how.offset))} ${where}`
+    `${scaling(how)} ${where}${how.layout === 'NHWC' ? '' : `, ${how.layout}`}`
   );
+}
+
+function scaling({ scale, offset }: Preprocessing): string {
+  if (typeof scale === 'number' && typeof offset === 'number') {
+    return `p * ${general(scale)} ${offset < 0 ? '-' : '+'} ${general(Math.abs(offset))}`;
+  }
+  const told = (factor: Factor): string =>
+    typeof factor === 'number' ? general(factor) : `(${factor.map((value) => general(value)).join(', ')})`;
+  return `p * ${told(scale)} + ${told(offset)}`;
 }
 
 function oneOf(raw: Readonly<Record<string, unknown>>, field: string, possible: readonly unknown[], what = ''): void {
@@ -141,9 +157,12 @@ function whole(raw: Readonly<Record<string, unknown>>, field: string, most: numb
 }
 
 function factor(raw: Readonly<Record<string, unknown>>, field: string, besides: string): void {
-  const value = raw[field];
-  if (typeof value === 'number' && Math.abs(value) <= LARGEST_FACTOR && (value !== 0 || besides === '')) return;
-  throw new ModelRejected(`preprocessing ${field} is ${short(value)}; possible: a finite number${besides}`);
+  const given = raw[field];
+  const values: readonly unknown[] = Array.isArray(given) && given.length === 3 ? given : [given];
+  const possible = (value: unknown): boolean =>
+    typeof value === 'number' && Math.abs(value) <= LARGEST_FACTOR && (value !== 0 || besides === '');
+  if (values.every(possible)) return;
+  throw new ModelRejected(`preprocessing ${field} is ${short(given)}; possible: a finite number${besides}, or three`);
 }
 
 function short(value: unknown): string {

@@ -5,7 +5,7 @@ import { type CompiledModel, getGlobalLiteRt, loadAndCompile, loadLiteRt, Tensor
 import type { Preprocessing } from '../core/card.ts';
 import { BINS, fromOutput } from '../core/distribution.ts';
 import { ModelRejected } from '../core/errors.ts';
-import { inputTable } from '../core/scaling.ts';
+import { fillInput, inputTable } from '../core/scaling.ts';
 import type { Backend } from './protocol.ts';
 
 declare global {
@@ -80,6 +80,8 @@ class OpenModel implements Runner {
   runMs = 0;
   readonly #compiled: CompiledModel;
   readonly #input: Tensor;
+  readonly #how: Preprocessing;
+  /** The tensor's values; null where they are the pixels as they are. */
   readonly #scaled: Uint8Array<ArrayBuffer> | Float32Array<ArrayBuffer> | null;
   readonly #table: ReturnType<typeof inputTable>;
 
@@ -92,7 +94,8 @@ class OpenModel implements Runner {
         `a scorer has 1 input and 1 output, this model has ${inputs.length} and ${outputs.length}`,
       );
     }
-    const wanted = [1, how.height, how.width, 3];
+    const planes = how.layout === 'NCHW';
+    const wanted = planes ? [1, 3, how.height, how.width] : [1, how.height, how.width, 3];
     if (String([...input.shape]) !== String(wanted) || String([...output.shape]) !== String([1, BINS])) {
       throw new ModelRejected(
         `a scorer maps (${wanted.join(', ')}) to (1, ${BINS}) (its card says ${how.width}x${how.height}), ` +
@@ -107,8 +110,9 @@ class OpenModel implements Runner {
     if (input.dtype === 'int32') throw new ModelRejected("the model's input is int32; possible: uint8, float32");
     this.#table = inputTable(input.dtype, how);
     const values = how.height * how.width * 3;
-    this.#scaled =
-      this.#table === null ? null : input.dtype === 'float32' ? new Float32Array(values) : new Uint8Array(values);
+    const asItIs = this.#table === null && !planes;
+    this.#scaled = asItIs ? null : input.dtype === 'float32' ? new Float32Array(values) : new Uint8Array(values);
+    this.#how = how;
     this.#compiled = compiled;
     this.#input = Tensor.fromTypedArray(this.#scaled ?? new Uint8Array(values), wanted);
   }
@@ -140,8 +144,8 @@ class OpenModel implements Runner {
   }
 
   #bytes(pixels: Uint8Array): Uint8Array {
-    if (this.#table === null || this.#scaled === null) return pixels;
-    for (let i = 0; i < pixels.length; i++) this.#scaled[i] = this.#table[pixels[i]!]!;
+    if (this.#scaled === null) return pixels;
+    fillInput(pixels, this.#table, this.#how, this.#scaled);
     return new Uint8Array(this.#scaled.buffer);
   }
 }

@@ -27,6 +27,7 @@ const SAMPLES: Preprocessing = {
   scaling: 'graph',
   longest_edge: null,
   longest_edge_filter: 'lanczos',
+  layout: 'NHWC',
 };
 
 /**

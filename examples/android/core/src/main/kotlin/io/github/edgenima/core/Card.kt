@@ -63,7 +63,7 @@ public class Card(
 
     public companion object {
         private const val FORMAT = "edge-nima card"
-        private const val FORMAT_VERSION = 2L
+        private const val FORMAT_VERSION = 3L
         private const val CARD_FILE = "edge_nima_card.json"
         private const val LARGEST = 32 shl 20
 
@@ -110,7 +110,8 @@ public class Card(
         }
 
         private const val NO_CARD =
-            "the .tflite carries no card, so nobody knows how it wants its pixels: convert it with edge-nima convert"
+            "the .tflite carries no card, so nobody knows how it wants its pixels: convert it with edge-nima convert, " +
+                "or put one in with edge-nima card"
 
         private fun parsed(json: ByteArray): JsonElement = try {
             val text = Charsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(json)).toString()

@@ -49,9 +49,9 @@ public data class Verdict(
             return Verdict(status, n, text(gate, "on"), failures.asJsonArray.map(::failure), text(gate, "why"))
         }
 
-        private fun text(gate: JsonObject, key: String): String {
-            val value = gate[key] ?: return ""
-            return if (value.isText()) value.asString else throw bad("has a $key that is not text")
+        private fun text(raw: JsonObject, key: String, told: String = "$key that"): String {
+            val value = raw[key] ?: return ""
+            return if (value.isText()) value.asString else throw bad("has a $told is not text")
         }
 
         private fun checkLimits(limits: JsonElement?) {
@@ -75,7 +75,9 @@ public data class Verdict(
             }
             val bound = if (side == "min") "at least" else "at most"
             val told = if (value == null) "undefined" else general(value)
-            return "${escaped(item["statistic"].asString).take(40)} $told ($bound ${general(limit)})"
+            val note = text(item, "note", "failure whose note")
+            val beside = if (note.isEmpty()) "" else "; ${escaped(note).take(200)}"
+            return "${escaped(item["statistic"].asString).take(40)} $told ($bound ${general(limit)}$beside)"
         }
 
         private fun bad(what: String) = ModelRejected("the card's gate $what")

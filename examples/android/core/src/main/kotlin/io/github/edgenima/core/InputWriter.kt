@@ -20,13 +20,20 @@ internal fun inputWriter(input: TensorInfo, how: Preprocessing): InputWriter {
         if (type != "uint8") {
             throw ModelRejected("the card says that scaling is in the graph, but the model's input is $type, not uint8")
         }
+        if (how.axes == Axes.NCHW) {
+            return InputWriter { pixels, to -> eachLevel(how, 1) { at, i, _ -> to.put(at, pixels[i]) } }
+        }
         return InputWriter { pixels, to ->
             to.rewind()
             to.put(pixels)
         }
     }
-    val scaled = DoubleArray(256) { it * how.scale + how.offset }
-    if (type == "float32") return floats(FloatArray(256) { scaled[it].toFloat() })
+    // 256 values, or 256 for each of the three channels.
+    val tables = maxOf(how.scale.size, how.offset.size)
+    val scaled = DoubleArray(256 * tables) {
+        (it and 255) * how.scale[(it shr 8) % how.scale.size] + how.offset[(it shr 8) % how.offset.size]
+    }
+    if (type == "float32") return floats(FloatArray(scaled.size) { scaled[it].toFloat() }, how, tables)
     if (type != "uint8" && type != "int8") {
         throw ModelRejected("the model's input is $type; possible: uint8, int8, float32")
     }
@@ -34,15 +41,28 @@ internal fun inputWriter(input: TensorInfo, how: Preprocessing): InputWriter {
         throw ModelRejected("the model's $type input has no quantisation scale; its card must say scaling: graph")
     }
     val limits = if (type == "uint8") 0.0..255.0 else -128.0..127.0
-    val table = ByteArray(256) {
+    val table = ByteArray(scaled.size) {
         (Math.rint(scaled[it] / input.scale) + input.zeroPoint).coerceIn(limits).toInt().toByte()
     }
     return InputWriter { pixels, to ->
-        for (i in pixels.indices) to.put(i, table[pixels[i].toInt() and 0xff])
+        eachLevel(how, tables) { at, i, start -> to.put(at, table[start + (pixels[i].toInt() and 0xff)]) }
     }
 }
 
-private fun floats(table: FloatArray): InputWriter {
+/** Where each level of a picture belongs in the tensor, which it is, and where its channel's table begins. */
+private inline fun eachLevel(how: Preprocessing, tables: Int, write: (at: Int, index: Int, start: Int) -> Unit) {
+    val planes = how.axes == Axes.NCHW
+    for (channel in 0 until 3) {
+        val start = if (tables == 3) channel * 256 else 0
+        var at = if (planes) channel * how.width * how.height else channel
+        for (index in channel until how.size step 3) {
+            write(at, index, start)
+            at += if (planes) 1 else 3
+        }
+    }
+}
+
+private fun floats(table: FloatArray, how: Preprocessing, tables: Int): InputWriter {
     var of: ByteBuffer? = null
     var view: FloatBuffer? = null
     return InputWriter { pixels, to ->
@@ -50,6 +70,6 @@ private fun floats(table: FloatArray): InputWriter {
         val floats = view.takeIf { of === to } ?: to.rewind().let { to.asFloatBuffer() }
         of = to
         view = floats
-        for (i in pixels.indices) floats.put(i, table[pixels[i].toInt() and 0xff])
+        eachLevel(how, tables) { at, i, start -> floats.put(at, table[start + (pixels[i].toInt() and 0xff)]) }
     }
 }

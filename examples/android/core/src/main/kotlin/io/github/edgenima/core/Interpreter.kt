@@ -69,7 +69,8 @@ public class Interpreter(private val runtime: ModelRuntime, how: Preprocessing) 
             throw ModelRejected("a scorer has 1 input and 1 output, this model has ${inputs.size} and ${outputs.size}")
         }
         out = outputs[0]
-        val wanted = listOf(1, how.height, how.width, 3)
+        val planes = how.axes == Axes.NCHW
+        val wanted = if (planes) listOf(1, 3, how.height, how.width) else listOf(1, how.height, how.width, 3)
         val ten = listOf(1, BINS)
         if (inputs[0].shape != wanted || out.shape != ten) {
             throw ModelRejected(

@@ -17,6 +17,9 @@ public enum class Fit {
 /** The order of a pixel's three bytes. */
 public enum class ChannelOrder { RGB, BGR }
 
+/** The order of the axes of a model's input: channels last, or a plane a channel. */
+public enum class Axes { NHWC, NCHW }
+
 /** Where `p * scale + offset` happens. */
 public enum class Scaling {
     /** Inside the graph: the model takes uint8. */
@@ -35,7 +38,9 @@ public enum class Scaling {
  * @property width pixels, 1..4096.
  * @property height pixels, 1..4096.
  * @property antialias whether shrinking averages; true for every filter but nearest.
- * @property scale a pixel p in 0..255 becomes `p * scale + offset`.
+ * @property scale a pixel p in 0..255 becomes `p * scale + offset`; one number, or three: one a channel, in the order
+ *   in which the model takes them.
+ * @property offset likewise.
  * @property longestEdge pixels, 1..65535; null for no such step.
  * @property longestEdgeFilter not nearest.
  */
@@ -46,11 +51,12 @@ public data class Preprocessing(
     val filter: Filter,
     val antialias: Boolean,
     val channelOrder: ChannelOrder,
-    val scale: Double,
-    val offset: Double,
+    val scale: List<Double>,
+    val offset: List<Double>,
     val scaling: Scaling,
     val longestEdge: Int? = null,
     val longestEdgeFilter: Filter = Filter.LANCZOS,
+    val axes: Axes = Axes.NHWC,
 ) {
     /** Bytes of the model's input as uint8: three a pixel. */
     public val size: Int get() = width * height * 3
@@ -75,7 +81,7 @@ public data class Preprocessing(
     public fun describe(): String {
         val smooth = if (antialias) "antialiased" else "no antialias"
         val where = if (scaling == Scaling.GRAPH) "inside the graph" else "by the caller"
-        val sign = if (offset < 0) "-" else "+"
+        val planes = if (axes == Axes.NHWC) "" else ", $axes"
         val first = if (longestEdge == null) {
             ""
         } else {
@@ -83,7 +89,16 @@ public data class Preprocessing(
                 "(JPEG at any DCT scale of ${DCT_MARGIN * longestEdge} or more), then "
         }
         return "$first${width}x$height, ${fit.name.lowercase()}, Pillow ${filter.name} ($smooth), $channelOrder, " +
-            "p * ${general(scale)} $sign ${general(abs(offset))} $where"
+            "${toldScaling()} $where$planes"
+    }
+
+    private fun toldScaling(): String {
+        if (scale.size == 1 && offset.size == 1) {
+            return "p * ${general(scale[0])} ${if (offset[0] < 0) "-" else "+"} ${general(abs(offset[0]))}"
+        }
+        fun told(factor: List<Double>) =
+            if (factor.size == 1) general(factor[0]) else factor.joinToString(", ", "(", ")") { general(it) }
+        return "p * ${told(scale)} + ${told(offset)}"
     }
 
     internal companion object {
@@ -93,6 +108,9 @@ public data class Preprocessing(
 
         /** Fields of cards of format 2; null is as good as absent. */
         private val LATER = setOf("longest_edge", "longest_edge_filter")
+
+        /** The field of cards of format 3, which may have three factors too. */
+        private const val LAYOUT = "layout"
         private const val LARGEST_FACTOR = 1e9
         private const val LARGEST_SIDE = 4096
         private const val LARGEST_EDGE = 65535
@@ -101,7 +119,7 @@ public data class Preprocessing(
         private const val DCT_MARGIN = 3
 
         /**
-         * Read a card's `preprocessing`; without `longest_edge`, or with null, there is no such step.
+         * Read a card's `preprocessing`; without `longest_edge`, or with null, there is no such step; `layout` is NHWC.
          *
          * @throws ModelRejected a part is missing, unknown or impossible. Nothing is guessed: each of these moves the
          *   score by more than quantisation does.
@@ -121,6 +139,7 @@ public data class Preprocessing(
                 channelOrder = choice(raw, "channel_order", ChannelOrder.entries.associateBy { it.name }),
                 scaling = choice(raw, "scaling", Scaling.entries.associateBy { it.name.lowercase() }),
                 longestEdgeFilter = if ("longest_edge_filter" in given) edgeFilter(raw) else Filter.LANCZOS,
+                axes = if (LAYOUT in given) choice(raw, LAYOUT, Axes.entries.associateBy { it.name }) else Axes.NHWC,
                 width = whole(raw, "width", LARGEST_SIDE),
                 height = whole(raw, "height", LARGEST_SIDE),
                 longestEdge = if ("longest_edge" in given) whole(raw, "longest_edge", LARGEST_EDGE, "null, ") else null,
@@ -131,7 +150,7 @@ public data class Preprocessing(
 
         private fun checkFields(given: Set<String>) {
             val needed = if ("longest_edge" in given) FIELDS + LATER else FIELDS
-            val told = listOf("missing" to needed - given, "unknown" to given - FIELDS - LATER)
+            val told = listOf("missing" to needed - given, "unknown" to given - FIELDS - LATER - LAYOUT)
                 .filter { it.second.isNotEmpty() }
                 .joinToString("; ") { (what, keys) -> "$what ${keys.sorted().joinToString(", ")}" }
             if (told.isNotEmpty()) {
@@ -162,11 +181,16 @@ public data class Preprocessing(
             )
         }
 
-        private fun factor(raw: JsonObject, field: String): Double {
-            val value = raw[field].numberOrNull()
-            if (value != null && abs(value) <= LARGEST_FACTOR && (field == "offset" || value != 0.0)) return value
+        private fun factor(raw: JsonObject, field: String): List<Double> {
+            val given = raw[field]
+            val three = given != null && given.isJsonArray && given.asJsonArray.size() == 3
+            val values = (if (three) given.asJsonArray.toList() else listOf(given)).map { it.numberOrNull() }
+            val possible = values.filterNotNull().filter {
+                abs(it) <= LARGEST_FACTOR && (field == "offset" || it != 0.0)
+            }
+            if (possible.size == values.size) return possible
             val other = if (field == "scale") " other than 0" else ""
-            throw ModelRejected("preprocessing $field is ${shown(raw[field])}; possible: a finite number$other")
+            throw ModelRejected("preprocessing $field is ${shown(given)}; possible: a finite number$other, or three")
         }
     }
 }
@@ -187,6 +211,12 @@ internal fun JsonElement?.wholeOrNull(): Long? =
 
 /** A value as a message shows it: text in quotes, cut where it would flood the message. */
 internal fun shown(value: JsonElement?): String {
-    val text = if (value.isText()) "'${escaped(value!!.asString)}'" else value.toString()
+    val text = whole(value)
     return if (text.length <= 60) text else text.take(60) + "…"
+}
+
+private fun whole(value: JsonElement?): String = when {
+    value.isText() -> "'${escaped(value!!.asString)}'"
+    value != null && value.isJsonArray -> value.asJsonArray.take(60).joinToString(", ", "[", "]") { whole(it) }
+    else -> value.toString()
 }

@@ -78,9 +78,11 @@ class CardTest {
     fun `a gate that failed names what failed`() {
         val gate = """{"status": "failed", "n": 40, "on": "photographs", "failures":
             [{"statistic": "mae", "value": 0.0213456, "side": "max", "limit": 0.015},
-             {"statistic": "srcc", "value": null, "side": "min", "limit": 0.99}]}"""
+             {"statistic": "srcc", "value": null, "side": "min", "limit": 0.99},
+             {"statistic": "flips", "value": 0.2, "side": "max", "limit": 0.02, "note": "8 of\u001b 40"}]}"""
         val card = Card.parse(card(""", "gate": $gate"""))
-        val told = "failed (n=40, photographs): mae 0.0213456 (at most 0.015), srcc undefined (at least 0.99)"
+        val told = "failed (n=40, photographs): mae 0.0213456 (at most 0.015), srcc undefined (at least 0.99), " +
+            "flips 0.2 (at most 0.02; 8 of\\u001b 40)"
         assertEquals(told, card.gate?.describe())
     }
 
@@ -91,6 +93,9 @@ class CardTest {
             """{"status": "odd", "n": 4}""" to
                 "the card's gate has the status 'odd'; possible: passed, failed, not judged",
             """{"status": "passed", "n": 4.0}""" to "the card's gate has n 4.0; possible: a whole number",
+            """{"status": "failed", "n": 4, "failures":
+                [{"statistic": "x", "side": "min", "limit": 1, "note": 5}]}""" to
+                "the card's gate has a failure whose note is not text",
             """{"status": "passed", "n": 4, "limits": {"mae_max": "x"}}""" to
                 "the card's gate has limits that are not numbers by name",
         )

@@ -31,7 +31,8 @@ fun main() {
 }
 
 private fun how(filter: Filter, edge: Int?) = Preprocessing(
-    224, 224, Fit.STRETCH, filter, filter != Filter.NEAREST, ChannelOrder.RGB, 1 / 127.5, -1.0, Scaling.GRAPH, edge,
+    224, 224, Fit.STRETCH, filter, filter != Filter.NEAREST, ChannelOrder.RGB, listOf(1 / 127.5), listOf(-1.0),
+    Scaling.GRAPH, edge,
 )
 
 /** Milliseconds of this thread's processor time: other programs do not count. */

@@ -175,6 +175,6 @@ class FramesTest {
         const val FRAMES = 1000
 
         fun preprocessing(filter: Filter, order: ChannelOrder) =
-            Preprocessing(56, 48, Fit.CROP, filter, filter != Filter.NEAREST, order, 1.0, 0.0, Scaling.GRAPH)
+            Preprocessing(56, 48, Fit.CROP, filter, filter != Filter.NEAREST, order, listOf(1.0), listOf(0.0), Scaling.GRAPH)
     }
 }

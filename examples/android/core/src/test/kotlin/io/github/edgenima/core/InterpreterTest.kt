@@ -6,6 +6,7 @@ import kotlin.test.Test
 import kotlin.test.assertContentEquals
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
+import kotlin.test.assertTrue
 
 class InterpreterTest {
     @Test
@@ -27,6 +28,30 @@ class InterpreterTest {
         assertEquals(listOf(-128, -126, -126, 0, 126), listOf(0, 1, 2, 128, 254).map { signed.get(it).toInt() })
         val unsigned = written(TensorInfo(listOf(1, 1, 85, 3), "uint8", 1 / 127.5, 128), Scaling.HOST, 1)
         assertEquals(listOf(0, 2, 2, 128, 254), listOf(0, 1, 2, 128, 254).map { unsigned.get(it).toInt() and 255 })
+    }
+
+    @Test
+    fun `the tensor holds what the command line's does`() {
+        val vectors = Vectors.orSkip()
+        val tensors = vectors.list("tensors")
+        assertTrue(tensors.size > 6)
+        for (told in tensors) {
+            val type = told["dtype"].asString
+            val input = TensorInfo(
+                told["shape"].asJsonArray.map { it.asInt }, type, told["scale"].asDouble, told["zero_point"].asInt,
+            )
+            val pixels = told["pixels"].asJsonArray.map { it.asInt.toByte() }.toByteArray()
+            val to = ByteBuffer.allocateDirect(pixels.size * 4).order(ByteOrder.nativeOrder())
+            inputWriter(input, vectors.preprocessing(told["preprocessing"].asJsonObject)).write(pixels, to)
+            val given = DoubleArray(pixels.size) {
+                when (type) {
+                    "float32" -> to.getFloat(4 * it).toDouble()
+                    "uint8" -> (to.get(it).toInt() and 0xff).toDouble()
+                    else -> to.get(it).toDouble()
+                }
+            }
+            assertContentEquals(told["values"].doubles(), given, told.toString())
+        }
     }
 
     private fun written(tensor: TensorInfo, scaling: Scaling, bytes: Int): ByteBuffer {
@@ -73,7 +98,7 @@ class InterpreterTest {
     }
 
     private fun how(scaling: Scaling) =
-        Preprocessing(85, 1, Fit.STRETCH, Filter.NEAREST, false, ChannelOrder.RGB, 1 / 127.5, -1.0, scaling)
+        Preprocessing(85, 1, Fit.STRETCH, Filter.NEAREST, false, ChannelOrder.RGB, listOf(1 / 127.5), listOf(-1.0), scaling)
 }
 
 /** A runtime whose output `answer` writes. */

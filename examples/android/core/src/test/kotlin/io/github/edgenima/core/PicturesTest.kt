@@ -129,7 +129,7 @@ class PicturesTest {
             val height = random.nextInt(1, if (it % 7 == 0) 900 else 300)
             val how = Preprocessing(
                 random.nextInt(1, 60), random.nextInt(1, 60), Fit.entries.random(random),
-                Filter.entries.random(random), false, ChannelOrder.entries.random(random), 1.0, 0.0, Scaling.GRAPH,
+                Filter.entries.random(random), false, ChannelOrder.entries.random(random), listOf(1.0), listOf(0.0), Scaling.GRAPH,
                 random.nextInt(1, 200), (Filter.entries - Filter.NEAREST).random(random),
             )
             val picture = Picture(random.nextBytes(width * height * 3), width, height)
@@ -153,6 +153,6 @@ class PicturesTest {
     }
 
     private fun preprocessing(filter: Filter, fit: Fit) = Preprocessing(
-        40, 30, fit, filter, filter != Filter.NEAREST, ChannelOrder.RGB, 1.0, 0.0, Scaling.GRAPH,
+        40, 30, fit, filter, filter != Filter.NEAREST, ChannelOrder.RGB, listOf(1.0), listOf(0.0), Scaling.GRAPH,
     )
 }

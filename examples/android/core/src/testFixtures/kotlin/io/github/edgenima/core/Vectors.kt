@@ -29,8 +29,8 @@ class Vectors private constructor(private val folder: File) {
     val pictures: List<JsonObject> get() = list("pictures")
     val buffers: List<JsonObject> get() = list("buffers")
 
-    private fun preprocessing(raw: JsonObject): Preprocessing {
-        val card = """{"format": "edge-nima card", "format_version": 2, "name": "a", "preprocessing": $raw}"""
+    fun preprocessing(raw: JsonObject): Preprocessing {
+        val card = """{"format": "edge-nima card", "format_version": 3, "name": "a", "preprocessing": $raw}"""
         return Card.parse(card.toByteArray()).preprocessing
     }
 

@@ -1,0 +1,1 @@
+"""The .tflite file: its graph, its quantisation, its card."""
