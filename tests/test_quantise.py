@@ -180,6 +180,22 @@ def test_what_hard_swish_flattens_gets_no_levels() -> None:
     assert (-128 - grid.zero) * grid.scale > -10
 
 
+def test_a_range_is_chosen_by_every_channel() -> None:
+    graph = Source(checkpoint_of(plain)).graph
+    work = quantise.Pass(graph, frozenset(), SEEN, np.random.default_rng(0))
+    values = np.zeros((2, 1000, 1000, 8), np.float32)  # a step of 16 would meet channel 0 alone
+    values[..., 5] = np.random.default_rng(1).uniform(0, 6, values.shape[:3])
+    grid = work.grid_for(values, graph.ops[-1].output, (0.0, np.inf))
+    assert (127 - grid.zero) * grid.scale > 5
+
+
+def test_pixels_are_integers_for_all_that_take_them_or_for_none() -> None:
+    graph = Source(checkpoint_of(odd)).graph
+    first = [op.index for op in graph.ops if op.name == "CONV_2D"][:2]
+    made = quantise.quantise(graph, SEEN[:8], floats=first[:1])
+    assert not set(first) & made.integers
+
+
 # The files
 
 

@@ -16,6 +16,7 @@ The last average and the head stay in float, and the head takes what is left of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -50,6 +51,8 @@ SAMPLES_APART, SAMPLES_TOGETHER = 40_000, 250_000
 """Places in the pictures from which an operation's statistics come: depthwise, and others."""
 MATCHED = 30_000_000
 """Values by which means are matched, at most."""
+SAMPLED = 1_000_000
+"""Values by which a range is chosen, about."""
 FAINT = 0.02
 """Weight of a place whose output lies where the activation is flat."""
 LEVELS = 255
@@ -229,6 +232,9 @@ def quantise(
         progress: told after each operation.
     """
     integers = frozenset[int]() if half else integer_ops(graph) - frozenset(floats)
+    takers = {op.index for op in graph.consumers[entry_of(graph).tensor]}
+    if not takers <= integers:  # pixels are integers for all that take them, or for none
+        integers -= takers
     work = Pass(graph, integers, pixels, np.random.default_rng(seed), half)
     for op in graph.ops:
         work.step(op)
@@ -308,7 +314,10 @@ class Pass:
 
     def grid_for(self, values: Array, tensor: int, clip: tuple[float, float]) -> Grid:
         """The grid with the least squared error after whatever activation follows."""
-        few = values.reshape(-1)[:: max(1, values.size // 1_000_000)]
+        step = max(1, values.size // SAMPLED)
+        while math.gcd(step, values.shape[-1]) > 1:  # a step that shares a factor with the channels skips some
+            step += 1
+        few = values.reshape(-1)[::step]
         after = _activation_after(self.graph, tensor)
         wanted = after(few)
         low, high = float(values.min()), float(values.max())
