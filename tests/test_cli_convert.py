@@ -666,7 +666,7 @@ main()
     known = {name: recipes.recipes()[name] for name in ("int8", "float16")}
     monkeypatch.setattr(recipes, "recipes", lambda: known)
     assert cli.run([*arguments, "--recipe", "auto"]) == 0
-    assert files(tmp_path) == ["tiny-float16.tflite"]
+    assert files(tmp_path) == ["tiny-float16.tflite", "tiny.calibration.json"]
 
 
 def test_two_runs_do_not_write_into_one_folder_at_once(

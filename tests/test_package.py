@@ -259,7 +259,7 @@ def test_the_wheel_scores_in_a_fresh_environment_without_tensorflow(wheel: Path,
     assert "tensorflow" not in done.stdout.lower()
     done = in_a_fresh_environment("v/bin/edge-nima convert x.hdf5 --out .", tmp_path)
     assert done.returncode == 2
-    assert done.stderr.strip() == "edge-nima: convert needs h5py: pip install 'edge-nima[convert]'"
+    assert done.stderr.strip() == "edge-nima: convert needs tensorflow: pip install 'edge-nima[convert]'"
 
 
 @pytest.mark.slow

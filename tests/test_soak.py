@@ -25,6 +25,6 @@ def test_memory_files_and_threads_stay_and_no_record_is_missing(data: Path) -> N
     assert seen["captured"] - frames in (0, 1)  # the next one may wait when it stops
     assert seen["records_lost"] == seen["publish_lost"] == 0
     assert seen["shots_written"] > 10
-    assert seen["mb_within"] < 5, seen
+    assert seen["mb_within"] < 8, seen  # 4 where the machine is idle; a kilobyte a frame would be 12
     assert seen["files_last"] == seen["files_first"], seen
     assert seen["threads_last"] == seen["threads_first"], seen
