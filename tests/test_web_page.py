@@ -58,6 +58,7 @@ def open_page(browser: Any) -> Iterator[Any]:
 
 
 LIVE = "document.querySelector('#live').dataset.view === 'live'"
+HERE = f"document.querySelector('#live') && {LIVE}"
 VIEW = "document.querySelector('#live').dataset.view"
 
 
@@ -407,18 +408,18 @@ def test_signing_in_with_the_form_and_with_the_address_and_out_again(open_page: 
         seen.page.get_by_text("This is not the token.").wait_for()
         seen.page.fill("#token", TOKEN)
         seen.page.click("button")
-        seen.until(LIVE)
+        seen.until(HERE)
         assert seen.page.evaluate("document.cookie") == ""
         seen.page.click("#sign-out")
         seen.page.wait_for_url("**/login")
         seen.page.goto(f"{watched.server.url}?token={TOKEN}")
-        seen.until(LIVE)
+        seen.until(HERE)
         assert "token" not in seen.page.url
         assert TOKEN not in seen.page.content()
         # A link on another site's page: the cookie does not come along at first.
         seen.page.goto(f"data:text/html,<a href='{watched.server.url}'>look</a>")
         seen.page.click("a")
-        seen.until("document.querySelector('#live') && " + LIVE)
+        seen.until(HERE)
 
 
 @needs_axe
