@@ -13,7 +13,7 @@ from edge_nima.distribution import Floats, as_distribution, earth_movers_distanc
 
 FLIP_AT = 5.0
 _ROUNDING = 5e-6
-"""Ten times what float32 arithmetic moves a mean of 5 by; far below the step of a mean of votes."""
+"""Ten times what float32 arithmetic moves a mean by; far below the step of a mean of votes."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,13 @@ def is_good(means: ArrayLike) -> NDArray[np.bool_]:
 
     A histogram around 5 has a mean of 5 but for the last bits of float32 or float64, which differ between runtimes.
     """
-    good: NDArray[np.bool_] = np.asarray(means, np.float64) >= FLIP_AT - _ROUNDING
-    return good
+    return at_least(means, FLIP_AT)
+
+
+def at_least(means: ArrayLike, edge: float) -> NDArray[np.bool_]:
+    """Whether mean ratings are `edge` or more; one that is `edge` but for its rounding is."""
+    there: NDArray[np.bool_] = np.asarray(means, np.float64) >= edge - _ROUNDING
+    return there
 
 
 def measure_agreement(reference: ArrayLike, candidate: ArrayLike) -> Agreement:

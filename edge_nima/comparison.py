@@ -21,10 +21,10 @@ from edge_nima.agreement import (
     resampled_means,
     wilson_interval,
 )
-from edge_nima.ava import read_labels
 from edge_nima.distribution import BINS, Floats, as_distribution, mean_rating
 from edge_nima.errors import RequestError, printable
 from edge_nima.joining import Join, Opinions, join_opinions, ratings_of, read_opinions
+from edge_nima.labels import read_labels
 from edge_nima.people import INFERRED, PeoplePart, hold_against_people, people_means
 
 BIN_WIDTH = 0.5
@@ -106,22 +106,25 @@ def compare_records(
     candidate: str | os.PathLike[str],
     labels: str | os.PathLike[str] | None = None,
     *,
+    scale: str | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
-    """Compare two files of score records; names join by path, or by id. `labels` are read by `ava.read_labels`.
+    """Compare two files of score records; names join by path, or by id.
+
+    `labels`, of a `scale`, are read by `labels.read_labels`.
 
     Raises:
         RequestError: a file is not what it should be, the preprocessings differ, or nothing is in common.
     """
     ours, theirs = read_opinions(reference), read_opinions(candidate)
     names, p, q, join = join_opinions(ours, theirs)
-    rated = None if labels is None else read_labels(labels)
+    rated = None if labels is None else read_labels(labels, scale)
     people, source = None, ""
     if rated is not None:
         people = ratings_of(names, rated)
         used = int((~np.isnan(people[:, 0])).sum())
-        source = printable(rated.name) + (f", {used:,} of its {len(rated):,} labels" if used < len(rated) else "")
+        source = rated.name + (f", {used:,} of its {len(rated):,} labels" if used < len(rated) else "")
     return compare(
         names, p, q, people,
         reference_name=f"{ours.model} ({ours.source})", candidate_name=f"{theirs.model} ({theirs.source})",
@@ -199,7 +202,7 @@ def _doubts(ours: Opinions, theirs: Opinions, join: Join) -> list[str]:
         doubts.append(f"both files hold scores of {ours.model}: this compares machines, not models")
     if join.other_size:
         told = f"{len(join.other_size)} photographs are files of another size on the other machine"
-        doubts.append(f"{told} ('{join.other_size[0]}'): perhaps other pictures under the same name")
+        doubts.append(f"{told} ('{printable(join.other_size[0])}'): perhaps other pictures under the same name")
     return doubts
 
 

@@ -18,15 +18,16 @@ EdgeNimaError                      exit code 2: nothing was done
 from __future__ import annotations
 
 import os
+import unicodedata
 
 
 class EdgeNimaError(Exception):
-    """Base of all errors raised by edge_nima; `str()` of it is one line meant for a person."""
+    """Base of all errors raised by edge_nima; `str()` of it is one line meant for a person, `escaped`."""
 
     exit_code = 2
 
     def __str__(self) -> str:
-        return str(self.args[0]) if self.args else self.__class__.__name__
+        return escaped(str(self.args[0])) if self.args else self.__class__.__name__
 
 
 class PictureError(EdgeNimaError, ValueError):
@@ -93,18 +94,24 @@ class OutputError(EdgeNimaError, OSError):
 
 
 def printable(name: str | os.PathLike[str]) -> str:
-    r"""A file name as text that every terminal and UTF-8 file can hold.
-
-    Bytes that are not UTF-8 (Python's surrogate escapes) become `\xNN`, control characters become escapes, and
-    Windows' separators become `/`, so that one photograph has the same name on every machine.
-    """
+    """A file name as a terminal, a log or a message shows it: `escaped`, Windows' separators as `/`."""
     text = os.fspath(name)
-    if os.sep != "/":
-        text = text.replace(os.sep, "/")
-    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
+    return escaped(text if os.sep == "/" else text.replace(os.sep, "/"))
 
 
-def _escape(c: str) -> str:
+def escaped(text: str, keep: str = "") -> str:
+    r"""Text for a terminal, a log or a message. What a machine reads holds the real characters: never this.
+
+    Shown as they are: what `str.isprintable` allows, spaces of any width, the joiners inside emoji and scripts, `keep`.
+    All else becomes its Python escape: control characters, what turns the direction of text; a byte that is not UTF-8
+    (one of Python's surrogate escapes) becomes `\xNN`.
+    """
+    return text if text.isprintable() else "".join(c if c in keep else _shown(c) for c in text)
+
+
+def _shown(c: str) -> str:
+    if c.isprintable() or c in "\u200c\u200d" or unicodedata.category(c) == "Zs":
+        return c
     if "\udc80" <= c <= "\udcff":  # a byte that is not UTF-8, as Python keeps it in file names
         return f"\\x{ord(c) - 0xDC00:02x}"
     return c.encode("unicode_escape").decode()
@@ -115,4 +122,4 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and not isinstance(error, EdgeNimaError):
         return error.strerror
     lines = [line.strip() for line in str(error).splitlines()]
-    return printable(" ".join(line for line in lines if line)) or error.__class__.__name__
+    return escaped(" ".join(line for line in lines if line)) or error.__class__.__name__

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from edge_nima.changes import EDGE, WORSE, Change, Make, Photograph, changes, opencv
-from edge_nima.errors import PictureError, RequestError, printable, reason
+from edge_nima.errors import PictureError, RequestError, reason
+from edge_nima.names import name_of
 from edge_nima.photographs import draw_photographs, find_photographs
 from edge_nima.scorer import ModelFile, Scorer, open_scorer
 
@@ -229,9 +230,9 @@ def _all(
         pending = [pool.submit(_one, scorer, path, edge, seed, stop) for path in photographs]
         for path, future in zip(photographs, pending, strict=True):
             try:
-                done[printable(path)] = future.result()
+                done[name_of(path)] = future.result()
             except (PictureError, MemoryError) as error:
-                done[printable(path)] = reason(error)
+                done[name_of(path)] = reason(error)
             step(len(done), len(photographs))
     except KeyboardInterrupt:
         return done, False
@@ -261,4 +262,4 @@ def _one(scorer: Scorer, path: Path, edge: int, seed: int, stop: threading.Event
         if before is not None and after is not None:
             scores[change.name], against[change.name] = after, before
     width, height = photograph.image.size
-    return Examined(printable(path), path, width, height, mean, scores, against)
+    return Examined(name_of(path), path, width, height, mean, scores, against)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_nima import tar_members
 from edge_nima.errors import DownloadError, EdgeNimaError, OutputError, RequestError, printable, reason
 from edge_nima.lock import try_lock
 
@@ -54,9 +55,12 @@ class Wanted:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file, or of a member of a tar file, hexadecimal."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except NotADirectoryError:
+        return hashlib.sha256(tar_members.read_file(path)).hexdigest()
 
 
 def git_blob_of(path: Path) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from edge_nima.ava import Labels
 from edge_nima.distribution import BINS, Floats, as_distribution, mean_rating
 from edge_nima.errors import RequestError, printable
+from edge_nima.labels import Labels
 from edge_nima.records import FileStamp, ScoreRecord, read_records
 
 _ROUNDED = 0.05
@@ -26,7 +26,7 @@ class Opinions:
     """One file of score records, checked."""
 
     source: str
-    """The file's name, for messages and reports."""
+    """The file's name."""
     model: str
     preprocessing: str | None
     """None where no record says it."""
@@ -89,7 +89,7 @@ def read_opinions(path: str | os.PathLike[str]) -> Opinions:
     for record, _ in items:
         _check(record, shown)
     unsaid = sum(record.preprocessing is None for record, _ in items)
-    return Opinions(printable(Path(path).name), printable(models[0]), hows[0] if hows else None, unsaid, records)
+    return Opinions(Path(path).name, models[0], hows[0] if hows else None, unsaid, records)
 
 
 def same_pixels(described: str) -> str:
@@ -107,16 +107,17 @@ def _listed(texts: Sequence[str]) -> str:
 def _check(record: ScoreRecord, shown: str) -> None:
     if record.error is not None:
         return
-    name = printable(record.name)
     if record.distribution is None or record.mean is None:
-        raise RequestError(f"{shown} has no distribution of '{name}': make it with edge-nima score --format jsonl")
+        raise RequestError(
+            f"{shown} has no distribution of '{record.name}': make it with edge-nima score --format jsonl"
+        )
     try:
         mean = float(mean_rating(as_distribution(record.distribution)))
     except ValueError as error:
-        raise RequestError(f"{shown}, record of '{name}': {error}") from error
+        raise RequestError(f"{shown}, record of '{record.name}': {error}") from error
     if not abs(mean - record.mean) <= _ROUNDED:
         raise RequestError(
-            f"{shown}, record of '{name}': its mean is {record.mean:.4g}, that of its distribution is {mean:.4g}"
+            f"{shown}, record of '{record.name}': its mean is {record.mean:.4g}, that of its distribution is {mean:.4g}"
         )
 
 
@@ -193,29 +194,26 @@ def join_opinions(reference: Opinions, candidate: Opinions) -> tuple[list[str], 
     sides = (reference, candidate)
     hows = [side.preprocessing for side in sides]
     if hows[0] is not None and hows[1] is not None and same_pixels(hows[0]) != same_pixels(hows[1]):
-        raise RequestError(
-            f"the records were made with different preprocessing and say nothing of each other: "
-            f"'{printable(hows[0])}' in {reference.source}, '{printable(hows[1])}' in {candidate.source}"
-        )
+        told = ", ".join(f"'{side.preprocessing}' in {side.source}" for side in sides)
+        raise RequestError(f"the records were made with different preprocessing and say nothing of each other: {told}")
     pairs, rule, told = join_names(list(reference.records), list(candidate.records))
     if not pairs:
-        ours, theirs = (f"{side.source} has '{printable(next(iter(side.records)))}'" for side in sides)
-        raise RequestError(f"the files have no photograph in common, by path or by id: {ours}, {theirs}")
+        told = ", ".join(f"{side.source} has '{next(iter(side.records))}'" for side in sides)
+        raise RequestError(f"the files have no photograph in common, by path or by id: {told}")
     joined_ours, joined_theirs = {ours for ours, _ in pairs}, {theirs for _, theirs in pairs}
     unscored, other_size, names = [], [], []
     p, q = [], []
     for ours, theirs in pairs:
         (a, a_stamp), (b, b_stamp) = reference.records[ours], candidate.records[theirs]
-        shown = printable(ours)
         for record, side in ((a, "reference"), (b, "candidate")):
             if record.error is not None:
-                unscored.append(Unscored(shown, side, printable(record.error)))
+                unscored.append(Unscored(ours, side, record.error))
         if a.distribution is not None and b.distribution is not None:
             names.append(ours)
             p.append(a.distribution)
             q.append(b.distribution)
             if None not in (a_stamp.size, b_stamp.size) and a_stamp.size != b_stamp.size:
-                other_size.append(shown)
+                other_size.append(ours)
     if not names:
         first = unscored[0]
         raise RequestError(
@@ -224,8 +222,8 @@ def join_opinions(reference: Opinions, candidate: Opinions) -> tuple[list[str], 
     join = Join(
         rule,
         told,
-        tuple(printable(name) for name in reference.records if name not in joined_ours),
-        tuple(printable(name) for name in candidate.records if name not in joined_theirs),
+        tuple(name for name in reference.records if name not in joined_ours),
+        tuple(name for name in candidate.records if name not in joined_theirs),
         tuple(unscored),
         tuple(other_size),
     )

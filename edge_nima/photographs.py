@@ -9,6 +9,7 @@ from functools import cache
 from glob import escape, glob, has_magic
 from pathlib import Path
 
+from edge_nima import tar_members
 from edge_nima.errors import RequestError, printable, reason
 
 
@@ -33,7 +34,8 @@ def find_photographs(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     A file named outright is listed whatever its ending. A folder gives every file beneath it, in sorted order, whose
     ending is one that Pillow reads; hidden files and folders are left out, linked folders are entered once. Anything
     else with `*`, `?` or `[` in it is a pattern, `**` reaching into folders; one whose ending is open (`*`, `a*.*`)
-    gives only endings that Pillow reads. A folder that cannot be read is listed itself: scoring it tells why.
+    gives only endings that Pillow reads. A tar file gives the photographs in it, as paths that go through it, and such
+    paths are taken. A folder that cannot be read is listed itself: scoring it tells why.
 
     Raises:
         RequestError: a path does not exist, a pattern matches nothing, a folder holds no photograph.
@@ -67,9 +69,10 @@ def _expand(path: str) -> list[str]:
         return photographs
     try:
         os.lstat(path)
-        return [path]
+        return _in_tar(path) if path.lower().endswith(".tar") else [path]
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        pass  # perhaps a pattern
+        if tar_members.is_file(path):
+            return [path]  # else it is a pattern, perhaps
     except OSError as error:
         raise RequestError(f"cannot open '{shown}': {reason(error)}") from error
     if not has_magic(path):
@@ -82,6 +85,16 @@ def _expand(path: str) -> list[str]:
     if not photographs:
         raise RequestError(f"the pattern '{shown}' matches no photograph")
     return photographs
+
+
+def _in_tar(path: str) -> list[str]:
+    try:
+        names = [name for name in tar_members.open_tar(path).members if _looks_like_one(name)]
+    except OSError as error:
+        raise RequestError(f"cannot open '{printable(path)}': {reason(error)}") from error
+    if not names:
+        raise RequestError(f"no photographs in '{printable(path)}'")
+    return [os.path.join(path, name) for name in names]
 
 
 def _looks_like_one(path: str) -> bool:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from edge_nima import tar_members
 from edge_nima.errors import CardError, PictureError, reason
 from edge_nima.jpeg import ends_early
 
@@ -466,7 +467,16 @@ def _open_rgb(
     except PictureError:
         raise
     except (OSError, ValueError) as error:
+        if isinstance(error, NotADirectoryError) and tar_members.is_file(source):
+            return _open_rgb(_read_member(source), max_megapixels, least_edge)
         raise PictureError(f"cannot be opened: {reason(error)}") from error
+
+
+def _read_member(path: str | os.PathLike[str]) -> bytes:
+    try:
+        return tar_members.read_file(path)
+    except OSError as error:
+        raise PictureError(f"cannot be read: {reason(error)}") from error
 
 
 _OPENING = threading.Lock()

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from edge_nima import tar_members
 from edge_nima.distribution import BINS
 from edge_nima.errors import EdgeNimaError, OutputError, RequestError, printable, reason
 from edge_nima.lock import try_lock
@@ -47,6 +48,8 @@ COLUMNS = (
 )  # fmt: skip
 _LATER = frozenset({"preprocessing"})
 """Columns that files of earlier versions lack."""
+_ENCODING = ("utf-8", "surrogateescape")
+"""Of files. A name that is not UTF-8 is kept: a CSV holds its bytes, JSON has escapes for them."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class FileStamp:
         """The stamp of a file as it is now; empty when it cannot be asked."""
         try:
             status = os.stat(path)
+        except NotADirectoryError:
+            return cls(*(tar_members.stamp(path) or (None, None)))
         except (OSError, ValueError):
             return cls(None, None)
         return cls(status.st_size, status.st_mtime_ns)
@@ -74,7 +79,7 @@ def format_record(
     if form == "jsonl":
         return json.dumps(row) + "\n"
     row.update({f"p{i + 1}": p for i, p in enumerate(record.distribution or ())})
-    return _csv_line([row.get(column) for column in (*COLUMNS, *(more or {}))])
+    return csv_line([row.get(column) for column in (*COLUMNS, *(more or {}))])
 
 
 def parse_row(row: Mapping[str, Any], form: str) -> tuple[ScoreRecord, FileStamp]:
@@ -100,15 +105,15 @@ def read_records(path: str | os.PathLike[str], form: str | None = None) -> list[
     try:
         content = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
         whole, end, torn = content.rpartition(b"\n")
-        text = (whole + end).decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = (whole + end).decode(*_ENCODING)
+    except OSError as error:
         raise RequestError(f"cannot read records from '{printable(path)}': {reason(error)}") from error
     records = list(_parse(text, form, path))
     torn = torn.rstrip(b"\0")  # some file systems fill up with these what a power cut kept from the disk
     try:
         header = text.partition("\n")[0] + "\n" if form == "csv" and text else ""
-        records += _parse(header + torn.decode("utf-8"), form, path)
-    except (RequestError, UnicodeDecodeError) as error:
+        records += _parse(header + torn.decode(*_ENCODING), form, path)
+    except RequestError as error:
         if not text and not _begins_as_ours(torn, form):
             raise RequestError(f"'{printable(path)}' is not a file of score records ({form})") from error
     return records
@@ -205,15 +210,12 @@ def _from_csv(row: Mapping[str, str]) -> tuple[ScoreRecord, FileStamp]:
     return _from_json({**row, **numbers})
 
 
-def _csv_line(cells: list[Any]) -> str:
+def csv_line(cells: Iterable[Any]) -> str:
+    """One row of a CSV, with its line end; None is an empty cell."""
     line = io.StringIO()
     # Python quotes the characters of its line end, and leaves a lone "\r" that is none of them to tear the line.
     csv.writer(line, lineterminator="\r\n").writerow(["" if cell is None else cell for cell in cells])
     return line.getvalue().removesuffix("\r\n") + "\n"
-
-
-_ENCODING = ("utf-8", "backslashreplace")
-"""Of files and how what it cannot encode is shown: a lone surrogate, from a name that is not UTF-8."""
 
 
 def is_special(path: Path) -> bool:
@@ -277,7 +279,7 @@ class RecordFile:
         """Set to False when the run was cut short; decides whether an earlier file may be replaced."""
         self.left_at: Path | None = self.path
         """After the `with` block: where the records are."""
-        self._header = _csv_line(list(COLUMNS)) if form == "csv" else ""
+        self._header = csv_line(list(COLUMNS)) if form == "csv" else ""
         self._rank = {name: rank for rank, name in enumerate(order)} if held else {}
         self._lines = [(self._rank.get(record.name, -1), format_record(record, stamp, form)) for record, stamp in held]
         try:
@@ -389,3 +391,41 @@ def write_whole(path: str | os.PathLike[str], content: bytes | Iterable[bytes], 
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+Held = list[tuple[ScoreRecord, FileStamp]]
+"""Records that an earlier run left, each with what its photograph was then."""
+
+
+def held_records(output: Path, form: str, label: str) -> Held:
+    """What an earlier run left: in NAME.partial when it was stopped, else in NAME; nothing when neither is there.
+
+    Raises:
+        RequestError: it is of another model than `label`, or cannot be read.
+    """
+    left = next((path for path in (partial_path(output), output) if path.is_file()), None)
+    if left is None:
+        return []
+    held = read_records(left, form)
+    others = {record.model for record, _ in held} - {label}
+    if others:
+        raise RequestError(
+            f"'{printable(left)}' holds scores of {sorted(others)[0]}, this run is {label}: "
+            "score with that one, or --overwrite"
+        )
+    return held
+
+
+def still_to_do(
+    photographs: Sequence[Path], names: Sequence[str], held: Held
+) -> tuple[list[tuple[Path, FileStamp]], Held]:
+    """What of the photographs is not `held` as it is now, each with its stamp, and what of `held` stays.
+
+    `names` are the photographs' in records. They are stamped before they are scored: one that changes meanwhile is
+    scored again by the next run that resumes.
+    """
+    stamps = {record.name: stamp for record, stamp in held if record.error is None}
+    stamped = [(name, path, FileStamp.of(path)) for name, path in zip(names, photographs, strict=True)]
+    todo = [(name, path, stamp) for name, path, stamp in stamped if stamps.get(name) != stamp]
+    again = {name for name, _, _ in todo}
+    return [(path, stamp) for _, path, stamp in todo], [(one, stamp) for one, stamp in held if one.name not in again]

@@ -19,6 +19,7 @@ from edge_nima.distribution import mean_rating, rating_std
 from edge_nima.errors import CardError, ModelError, PictureError, RequestError, printable, reason
 from edge_nima.in_order import in_order
 from edge_nima.interpreter import Interpreter, OpenRuntime, open_runtime
+from edge_nima.names import name_of
 from edge_nima.pixels import MAX_MEGAPIXELS, Pixels, check_rgb, read_input, to_input
 from edge_nima.records import ScoreRecord
 from edge_nima.sources import Frame
@@ -275,4 +276,4 @@ def scored(
 def _name_of(picture: Any) -> str:
     if isinstance(picture, Frame):
         return picture.name
-    return printable(picture) if isinstance(picture, str | os.PathLike) else ""
+    return name_of(picture) if isinstance(picture, str | os.PathLike) else ""

@@ -29,7 +29,7 @@ settings.load_profile("busy")
 TENSORFLOW = {
     f"test_{name}"
     for name in ("checkpoints", "cli_convert", "convert", "evaluation", "fit",
-                 "golden", "predict", "quantise", "train_checkpoint", "train_loss")
+                 "golden", "predict", "quantise", "start", "train_checkpoint", "train_loss")
 }  # fmt: skip
 """Modules whose tests start TensorFlow in their own process."""
 

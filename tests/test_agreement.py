@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edge_nima.agreement import (
+    at_least,
     bootstrap_weights,
     correlation_interval,
     is_good,
@@ -25,6 +26,7 @@ from edge_nima.agreement import (
     wilson_interval,
 )
 from edge_nima.distribution import RATINGS, mean_rating
+from edge_nima.people import people_means
 
 
 def one_bin(*ratings: int) -> np.ndarray:
@@ -68,23 +70,33 @@ def test_differences_have_shares_of_the_references_spread() -> None:
     assert math.isnan(constant.share("mae"))
 
 
-@given(arrays(np.float64, 5, elements=st.floats(0, 1)).filter(lambda half: half.sum() > 0.01), st.integers(0, 8))
-def test_a_mean_of_5_is_on_the_good_side_whatever_its_rounding(half: np.ndarray, shift: int) -> None:
-    # Symmetric around 5: bins 1..9, or fewer of them.
-    p = np.concatenate([half, half[3::-1], [0.0]])
-    p[4] = max(p[4], 1e-3)
-    rolled = np.roll(RATINGS[:9], shift)
-    exact = p / p.sum()
-    single = (p.astype(np.float32) / p.astype(np.float32).sum()).astype(np.float32)
-    means = [
-        float(mean_rating(exact)), float(mean_rating(single)), float(single @ RATINGS.astype(np.float32)),
-        float((exact[:9] * RATINGS[:9]).sum()), float(np.dot(np.roll(exact[:9], shift), rolled)),
-        float(np.cumsum(exact[::-1] * RATINGS[::-1])[-1]), float(np.float16(5.0)),
-    ]  # fmt: skip
-    assert is_good(means).all(), means
-    assert measure_agreement([p], [single]).flips == 0
-    assert not is_good(4.9999)
-    assert is_good(np.nextafter(5.0, 0))
+@given(
+    votes=st.lists(st.integers(0, 500), min_size=10, max_size=10).filter(any),
+    edge=st.sampled_from([4, 5, 7]),
+    order=st.permutations(range(10)),
+    factor=st.sampled_from([1.0, 3.0, 0.1, 1 / 7, 1e6]),
+)
+def test_the_side_of_a_mean_of_votes_is_that_of_exact_arithmetic(
+    votes: list[int], edge: int, order: list[int], factor: float
+) -> None:
+    excess = sum(count * (rating - edge) for rating, count in enumerate(votes, 1))
+    on_edge = [count * (10 - edge) * (edge - 1) for count in votes]
+    on_edge[9 if excess < 0 else 0] += -excess * (edge - 1) if excess < 0 else excess * (10 - edge)
+    for counts in (votes, on_edge):
+        exact = sum(count * (rating - edge) for rating, count in enumerate(counts, 1)) >= 0
+        p = np.array(counts, np.float64) * factor
+        p /= p.sum()
+        single, ratings = p.astype(np.float32), RATINGS.astype(np.float32)
+        means = [
+            float(mean_rating(counts)), float(mean_rating(single)), float(p[order] @ RATINGS[order]),
+            float((single[order] * ratings[order]).sum()), *people_means(np.stack([p, single])),
+        ]  # fmt: skip
+        assert (at_least(means, edge) == exact).all(), means
+        assert measure_agreement([p], [single]).flips == 0
+
+
+def test_5_is_good_but_for_what_rounding_takes() -> None:
+    assert is_good([5.0, np.nextafter(5.0, 0), float(np.float16(5.0)), 4.9999]).tolist() == [True, True, True, False]
 
 
 finite = st.floats(-1e3, 1e3, allow_subnormal=False)

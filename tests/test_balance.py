@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_nima.ava import Labels, rating_bins
 from edge_nima.cli import run
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import RequestError
+from edge_nima.labels import Labels, rating_bins
 from edge_nima_train.balance import Balancing, undersample, weigh
 from edge_nima_train.manifest import Manifest, read_manifest
 
@@ -159,7 +159,7 @@ def test_impossible_requests(call: object, told: str) -> None:
 
 def test_weights_that_were_there_are_replaced_and_that_is_told(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
-    path.write_text("file,mean_rating,weight\na,4,7\nb,5,1\nc,5,1\n")
+    path.write_text("file,mean_rating,weight\na,6,7\nb,7,1\nc,7,1\n")
     done = weigh(read_manifest(path))
     assert done.manifest.weights is not None
     assert done.manifest.weights.tolist() == [1.5, 0.75, 0.75]

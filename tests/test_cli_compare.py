@@ -239,7 +239,7 @@ def test_usage_errors_are_one_line_and_code_2_and_touch_nothing(
 ) -> None:
     Path("empty.jsonl").touch()
     Path("notes.jsonl").write_text("my notes\n", encoding="utf-8")
-    Path("strangers.csv").write_text("file,mean_rating\nstranger.jpg,5\n", encoding="utf-8")
+    Path("strangers.csv").write_text("file,mean_rating\nstranger.jpg,6\n", encoding="utf-8")
     write(Path("other.jsonl"), "int8@11111111", "pi/", ["x.jpg"], 2)
     write(Path("half.jsonl"), "float16@22222222", "pi/", NAMES[:10], 2)
     write(Path("crop.jsonl"), "int8@11111111", "pi/", NAMES, 2, Preprocessing(fit="crop").describe())

@@ -429,7 +429,7 @@ def test_a_calibration_that_is_none_is_refused_in_one_line(
     command[command.index("--calibration") + 1] = str(noise)
     assert "most of 12 calibration pictures are no photographs" in refused(capsys, command)
     labels = tmp_path / "labels.csv"
-    labels.write_text("file,mean_rating\nother.jpg,5\n")
+    labels.write_text("file,mean_rating\nother.jpg,6\n")
     assert "none of the 12 photographs" in refused(capsys, [*command, "--labels", str(labels)])
     assert "cannot read" in refused(capsys, [*command, "--labels", str(tmp_path / "none.csv")])
     damaged = tmp_path / "damaged"
@@ -473,10 +473,11 @@ def test_with_peoples_ratings_both_models_are_held_against_them(
     card = load_model(tmp_path / "out/tiny-float16.tflite").card
     assert card.gate is not None
     assert card.gate.status == "passed"
-    labels.write_text("file,mean_rating\nother.jpg,5\n")
+    labels.write_text("file,mean_rating\nother.jpg,6\n")
     assert "none of the 15 photographs" in refused(capsys, [*command, "--overwrite"])
     labels.write_text("file,mean_rating\nother.jpg,11\n")
-    assert "line 2: mean_rating is 11" in refused(capsys, [*command, "--overwrite"])
+    assert "line 2: mean_rating is 11" in refused(capsys, [*command, "--overwrite", "--scale", "1..10"])
+    assert "--scale 0..100 (they are" in refused(capsys, [*command, "--overwrite"])
 
 
 # Reports
@@ -733,7 +734,7 @@ def test_another_split_can_be_named(
     assert "'tset' is no split of 'manifest.csv'; possible: train, val, test" in refused(
         capsys, with_sets(arguments, f"{manifest}:tset", str(manifest))
     )
-    manifest.write_text("file,mean_rating,split\n2.png,3,train\n")
+    manifest.write_text("file,mean_rating,split\n2.png,6,train\n")
     assert "(splits: train 1, val 0, test 0)" in refused(capsys, with_sets(arguments, str(manifest), str(manifest)))
     assert "is a manifest: give it alone" in refused(
         capsys, [*with_sets(arguments, str(manifest), str(manifest)), "--calibration", str(PHOTOS)]

@@ -248,20 +248,6 @@ def test_a_folder_that_links_to_itself_ends(shelf: Path, score: Score) -> None:
     assert len(rows(out)) == 6
 
 
-def test_a_name_that_is_not_utf8_is_scored_resumed_and_shown(shelf: Path, score: Score) -> None:
-    name = os.fsdecode(b"p/\xff.jpg")
-    try:
-        os.link("p/cat.jpg", name)
-    except OSError:
-        pytest.skip("this file system takes UTF-8 names only")
-    assert r"p/\xff.jpg" in score(name)[1]
-    assert score(name, "p/cat.jpg", "-o", "a.jsonl")[0] == 0
-    assert [record.name for record, _ in read_records("a.jsonl")] == [r"p/\xff.jpg", "p/cat.jpg"]
-    _, _, err = score(name, "p/cat.jpg", "-o", "a.jsonl", "--resume")
-    assert "2 kept from before" in err
-    assert r"p/none\xff" in score(name.replace("/", "/none"))[2]
-
-
 def test_max_megapixels_refuses_larger_ones(shelf: Path, score: Score) -> None:
     code, out, _ = score("p/cat.jpg", "--format", "jsonl", "--max-megapixels", "0.01")
     assert code == 3

@@ -34,6 +34,7 @@ input = 32
 alpha = 0.25
 weights = "none"
 dropout = 0.2
+batch_norm = "re-estimated"
 [phase1]
 epochs = 2
 batch = 8
@@ -76,13 +77,14 @@ def train(photographs: Path, out: Path, *changes: str, code: int = 0, more: tupl
     return done.stderr
 
 
-def train_here(photographs: Path, out: Path, *changes: str, code: int = 0) -> list[str]:
+def train_here(photographs: Path, out: Path, *changes: str, code: int = 0, more: tuple[str, ...] = ()) -> list[str]:
     """Run it in this process, where Keras starts once, and return what it says on stderr."""
     command = ["train", "fit", "--config", str(photographs / "small.toml"), "--out", str(out)]
     told = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(told):
         patch.setenv("PHOTOGRAPHS", str(photographs))
-        assert run_command([*command, *(part for change in changes for part in ("--set", change))]) == code
+        sets = [part for change in changes for part in ("--set", change)]
+        assert run_command([*command, *sets, *more]) == code, told.getvalue()
     return told.getvalue().splitlines()
 
 
@@ -126,7 +128,7 @@ def run(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "run"
     told = [line for line in train_here(photographs, out) if "train: " not in line]  # progress, where it is slow
     assert "40 photographs to train on, 8 to validate; histograms are inferred from means" in told[0]
-    assert len(told) == 5, told
+    assert len(told) == 6, told
     return out
 
 
@@ -299,7 +301,36 @@ def test_two_devices_on_jax_train_as_one_does(photographs: Path, tmp_path: Path)
     train(photographs, tmp_path / "one", *plain, **two)
     train(photographs, tmp_path / "two", *plain, "run.devices=2", **two)
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-2)
+    one, two = history(tmp_path / "one"), history(tmp_path / "two")
+    assert [line["best"] for line in one] == [line["best"] for line in two]
+    assert [line["val_loss"] for line in two] == pytest.approx([line["val_loss"] for line in one], rel=1e-3)
     assert json.loads((tmp_path / "two" / "environment.json").read_text())["devices"] == ["cpu:0", "cpu:1"]
+
+
+RUN_AHEAD = """
+import keras, numpy as np
+from edge_nima_train.loss import squared_emd
+from edge_nima_train.steps import steps_of
+wide = [keras.layers.Dense(2000) for _ in range(4)]
+model = keras.Sequential([keras.Input((2000,)), *wide, keras.layers.Dense(10, activation="softmax")])
+optimizer = keras.optimizers.Adam()
+optimizer.build(model.trainable_variables)
+steps = steps_of(model, optimizer, squared_emd)
+inputs, targets = steps.put(np.ones((500, 2000), np.float32)), steps.put(np.full((500, 10), 0.1, np.float32))
+float(steps(inputs, targets))
+losses = [steps(inputs, targets) for _ in range(12)]
+print(sum(not loss.is_ready() for loss in losses))
+"""
+
+
+@pytest.mark.slow
+def test_jax_has_at_most_two_steps_under_way() -> None:
+    pytest.importorskip("jax", reason="needs jax")
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_AHEAD], capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "jax"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) <= 2
 
 
 @pytest.mark.slow
@@ -318,6 +349,66 @@ def test_torch_trains_where_it_is_installed(photographs: Path, tmp_path: Path) -
     assert len(history(tmp_path / "run")) == 4
 
 
+@pytest.mark.slow
+def test_another_phase_2_keeps_phase_1(run: Path, photographs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    # What cannot be is found before phase 1, and what came to nothing does not stand in the way.
+    told = refused(photographs, out, "phase2.freeze=conv_pw_3_rel")
+    assert told.endswith("phase2.freeze: no layer is called 'conv_pw_3_rel'; did you mean conv_pw_3_relu?")
+    assert refused(photographs, out, "network.weights=/no/such.h5").startswith("edge-nima: no weights at")
+    told = refused(photographs, out, "phase2.learning_rate=10", "phase2.warmup=0", code=1)
+    assert "of phase 2" in told or "in phase 2" in told
+    assert "lower phase2.learning_rate" in told
+    assert [line["phase"] for line in history(out)][:2] == [1, 1]
+    began = (out / "steps" / "phase1-epoch001.csv").stat().st_mtime_ns
+    if history(out)[-1]["phase"] == 2:
+        told = refused(photographs, out)
+        assert told.endswith("give another --out, or --overwrite begins phase 2 anew and keeps phase 1")
+        told_all = train_here(photographs, out, more=("--overwrite",))
+    else:
+        told_all = train_here(photographs, out)
+    assert "edge-nima: going on with phase 2, 2 epochs are done" in told_all
+    assert (out / "steps" / "phase1-epoch001.csv").stat().st_mtime_ns == began
+    assert_equal(run, out)
+
+
+def test_every_epoch_is_in_tensorboard(run: Path) -> None:
+    files = sorted(path.name for path in (run / "tensorboard").iterdir())
+    assert len(files) == 4
+    assert [name.rpartition(".")[2] for name in files] == ["00001", "00002", "00003", "00004"]
+    for number, name in enumerate(files, 1):
+        content = (run / "tensorboard" / name).read_bytes()
+        assert b"validation/srcc" in content
+        assert int.from_bytes(content[8:12], "little")
+        assert content.count(b"val") >= 1, number
+
+
+def test_a_learning_rate_of_10_is_an_error(photographs: Path, tmp_path: Path) -> None:
+    told = refused(photographs, tmp_path / "run", "phase1.learning_rate=10", code=1)
+    assert "after epoch 1 of phase 1 the network gives all 8 photographs of the validation the same answer" in told
+    assert told.endswith("lower phase1.learning_rate, 10")
+
+
+@pytest.mark.slow
+def test_bench_measures_what_bounds_training(photographs: Path) -> None:
+    command = [sys.executable, "-m", "edge_nima", "train", "bench", str(photographs / "small.toml"), "--json",
+               "--synthetic", "20", "--seconds", "0.2", "--set", "run.workers=2"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(photographs))
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["batch"] == 8
+    assert set(said["loader"]) == {"1", "2"}
+    assert said["bound"] == ("loader" if said["loader"]["2"] < said["step"] else "step")
+    assert said["efficiency"] == pytest.approx(said["both"] / min(said["step"], said["loader"]["2"]))
+    assert 0 <= said["waited"] < 1
+    assert said["environment"]["backend"] == "tensorflow"
+    done = subprocess.run(
+        [*command[:6], "--seconds", "0.2"], capture_output=True, text=True, env=environment(photographs)
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("or measure with --synthetic 2000")
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -326,6 +417,7 @@ def test_torch_trains_where_it_is_installed(photographs: Path, tmp_path: Path) -
         (("data.manifest=/no/such.csv",), "cannot read '/no/such.csv'"),
         (("data.manifest=$NOT_SET/x.csv",), "environment variable NOT_SET, which is not set"),
         (("run.devices=2",), "run.devices is 2; with KERAS_BACKEND=tensorflow possible: 1"),
+        (("run.devices=3",), "phase1.batch is 8 and run.devices is 3; possible: a batch that divides evenly"),
         (("phase2.epoch=2",), "has no key 'epoch'; did you mean epochs?"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_nima.ava import Labels
 from edge_nima.errors import RequestError
+from edge_nima.labels import Labels
 from edge_nima.pixels import Preprocessing
 from edge_nima_train.checkpoint import Checkpoint
-from edge_nima_train.guard import guard
+from edge_nima_train.evaluate import guard
 from edge_nima_train.leakage import Photograph, find_leaks, read_photographs
 from edge_nima_train.manifest import Manifest
 
@@ -130,10 +131,16 @@ def test_dropping_leaves_the_others_and_says_which_went() -> None:
         guard(seen, manifest().only([1]), drop=True)
 
 
-def test_content_is_compared_where_the_manifest_has_it() -> None:
-    seen = trained(Photograph("", "old.jpg", frozenset({"bb"}), "train"))
-    with pytest.raises(RequestError, match=r"1 of 4.*2\.jpg"):
-        guard(seen, manifest(sha256=("", "aa", "bb", "")))
+def test_content_is_compared_by_the_manifests_hashes_or_by_the_files(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"one")
+    (tmp_path / "3.jpg").write_bytes(b"three")
+    asked, told = replace(manifest(sha256=("", "", "aa", "")), images=tmp_path), list[tuple[str, int, int, str]]()
+    content = frozenset({hashlib.sha256(b"three").hexdigest()})
+    seen = trained(*(Photograph("", "old.jpg", one, "train") for one in (content, frozenset({"aa"}))))
+    done = guard(seen, asked, drop=True, jobs=2, progress=lambda *now: told.append(now))
+    assert done.manifest.names == ("0.jpg", "1.jpg")  # 0.jpg is not there: that is for those who score it
+    assert [now[1:3] for now in told] == [(1, 3), (2, 3), (3, 3)]
+    assert guard(trained(Photograph("", "old.jpg", split="train")), asked).left_out == {}
 
 
 def test_where_it_cannot_be_known_that_is_said() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge_nima_train.config import HeadPhase, Phase, WholePhase
 from edge_nima_train.order import Epoch, plan_epoch, rare_shares, spread_draws
-from edge_nima_train.schedule import learning_rate
+from edge_nima_train.stages import learning_rate
 
 ROWS = np.arange(100, 200)
 

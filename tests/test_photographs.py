@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from edge_nima.ava import rating_bins
 from edge_nima.errors import CalibrationError, RequestError
+from edge_nima.labels import rating_bins
 from edge_nima.pixels import Pixels, Preprocessing, pixels_sha256, to_input
 from edge_nima_convert import calibration
 from edge_nima_convert.calibration import (
@@ -211,10 +211,10 @@ def test_a_calibration_by_labels(
 
 
 def test_labels_that_do_not_fit(photographs: list[Path], tmp_path: Path) -> None:
-    other = write_labels(tmp_path / "labels.csv", ["x.jpg"], [5.0])
+    other = write_labels(tmp_path / "labels.csv", ["x.jpg"], [6.0])
     with pytest.raises(RequestError, match="none of the 40 photographs"):
         calibrate(photographs, other)
-    twice = write_labels(tmp_path / "labels.csv", ["00"], [5.0], "image_id")
+    twice = write_labels(tmp_path / "labels.csv", ["00"], [6.0], "image_id")
     with pytest.raises(RequestError, match=r"first/00.png' and '.*second/00.png' are both '00'"):
         calibrate(photographs, twice)
 

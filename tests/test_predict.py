@@ -14,7 +14,7 @@ from PIL import Image
 
 from conftest import PHOTOS, skip_without
 from edge_nima.cli import run
-from edge_nima.records import read_records
+from edge_nima.records import FileStamp, RecordFile, ScoreRecord, read_records
 from edge_nima_train.checkpoint import Checkpoint, open_checkpoint
 from edge_nima_train.predict import record_name, score_photographs
 
@@ -130,6 +130,27 @@ def test_resuming_keeps_what_is_unchanged(tiny_keras: Path, photographs: Path, c
     assert "made with" in complaint(capsys, *command[1:], "--resume", "--filter", "lanczos")
     assert "exists" in complaint(capsys, *command[1:])
     assert run([*command, "--overwrite", "--resume"]) == 2
+
+
+def test_what_ctrl_c_leaves_is_gone_on_with(
+    tiny_keras: Path, photographs: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stops(self: RecordFile, record: ScoreRecord, stamp: FileStamp) -> None:
+        if record.name.endswith("02.png"):
+            raise KeyboardInterrupt
+        write(self, record, stamp)
+
+    (photographs / "03.png").unlink()
+    out, write = photographs.parent / "r.jsonl", RecordFile.write
+    command = ["train", "predict", str(tiny_keras), str(photographs), "-o", str(out)]
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordFile, "write", stops)
+        assert run(command) == 130
+    assert "--resume goes on" in capsys.readouterr().err
+    assert not out.exists()
+    assert run([*command, "--resume"]) == 0
+    assert "3 photographs in" in capsys.readouterr().err
+    assert [Path(record.name).stem for record, _ in read_records(out)] == ["00", "01", "02", "04", "05"]
 
 
 @pytest.mark.parametrize(

@@ -319,3 +319,9 @@ def test_every_operation_is_explained(source: Source) -> None:
     exact = explain_layers(source, source.float32)
     assert {one.precision for one in exact} == {"float32"}
     assert min(one.activation_snr_db for one in exact) > 60
+
+
+def test_features_that_do_not_vary_are_only_moved() -> None:
+    matrix, offset = quantise._affine(np.ones((5, 3)), np.zeros((5, 3)))
+    np.testing.assert_array_equal(matrix, np.eye(3))
+    np.testing.assert_array_equal(offset, -1)

@@ -83,12 +83,6 @@ def test_the_name_given_is_the_name_of_the_record(scorer: Scorer) -> None:
     assert scorer.score_or_error(b"", name="holiday").name == "holiday"
 
 
-def test_a_name_that_is_not_utf8_is_made_printable(scorer: Scorer, tmp_path: Path) -> None:
-    record = scorer.score_or_error(str(tmp_path / "\udcff\n.jpg"))
-    assert record.name.endswith("\\xff\\n.jpg")
-    assert record.error is not None
-
-
 def test_scoring_one_picture_leaves_nothing_for_the_next(scorer: Scorer) -> None:
     alone = result(scorer.score(PHOTOS[1]))
     scorer.score(PHOTOS[0])

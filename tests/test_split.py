@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_nima.ava import Labels, read_id_list
 from edge_nima.cli import run
 from edge_nima.errors import RequestError
+from edge_nima.labels import Labels, read_id_list
 from edge_nima_train.manifest import Manifest, read_manifest
 from edge_nima_train.split import gap_of_means, place, split
 
@@ -78,7 +78,7 @@ def test_the_list_is_the_test_and_the_rest_is_as_without_it() -> None:
 
 def test_ids_with_zeros_before_and_files_without_ids(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
-    path.write_text("file,mean_rating\n" + "".join(f"x/{i:05}.jpg,5\n" for i in range(50)))
+    path.write_text("file,mean_rating\n" + "".join(f"x/{i:05}.jpg,6\n" for i in range(50)))
     done = split(read_manifest(path), test=["7", "8"])
     assert done.manifest.rows("test").tolist() == [7, 8]
 

@@ -28,7 +28,7 @@ def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
     assert read_config(written(tmp_path, config.as_toml())) == config
     assert config.phase2.learning_rate == 1e-5
     assert config.network.weights == 'a "b'
-    assert config.differences(config) == []
+    assert config.differences(config) == {}
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "train" / "configs").glob("*.toml")))
@@ -122,4 +122,4 @@ def test_environment_variables_in_paths(monkeypatch: pytest.MonkeyPatch) -> None
 def test_differences_name_the_key_and_both_values() -> None:
     one = Config(data=Data(manifest="a"))
     other = make_config({"data": {"manifest": "a"}, "phase1": {"batch": 8}}, "here")
-    assert one.differences(other) == ["phase1.batch is 96 here and 8 there"]
+    assert one.differences(other) == {"phase1.batch": "phase1.batch is 96 here and 8 there"}

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge_nima.ava import Labels, rating_bins, rating_edges
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import RequestError, printable
-from edge_nima.names import Names
+from edge_nima.labels import Labels, rating_bins, rating_edges
+from edge_nima.names import Names, name_of
 from edge_nima.photographs import draw_photographs
 from edge_nima.pixels import Pixels, Preprocessing
 from edge_nima_convert.calibration_checks import check_pictures, check_repeats
@@ -156,7 +156,7 @@ def draw_from_bins(
 
 def _place(seed: int, name: str) -> tuple[bytes, str]:
     """Where a photograph stands in its bin's queue: by its file name, since folders differ from machine to machine."""
-    return hashlib.sha256(f"{seed}\n{PurePosixPath(name).name}".encode()).digest(), name
+    return hashlib.sha256(f"{seed}\n{PurePosixPath(name).name}".encode("utf-8", "surrogateescape")).digest(), name
 
 
 @dataclass(frozen=True)
@@ -190,10 +190,10 @@ class Calibration:
         chosen = self.sample.chosen
         # Relative: a document that travels says nothing of whose machine it was made on.
         folder = os.path.commonpath([one.path.absolute().parent for one in chosen])
-        files = [printable(one.path.absolute().relative_to(folder)) for one in chosen]
+        files = [name_of(one.path.absolute().relative_to(folder)) for one in chosen]
         where = rating_bins([one.mean for one in chosen], len(self.sample.bins)).tolist()
         photographs = [
-            {"id": printable(one.id), "file": file, "bin": place, "mean": one.mean, "pixels_sha256": digest}
+            {"id": one.id, "file": file, "bin": place, "mean": one.mean, "pixels_sha256": digest}
             for one, file, place, digest in zip(chosen, files, where, self.inputs.sha256, strict=True)
         ]
         document = {
@@ -238,7 +238,7 @@ def _by_labels(pool: Pool, labels: Labels) -> tuple[list[Rated], dict[str, Any]]
     for line in labels.gaps(pool.paths, rows):
         log.warning(line)
     found = [(path, row) for path, row in zip(pool.paths, rows, strict=True) if row is not None]
-    told = {"file": printable(labels.name), "sha256": labels.sha256, "means_only": labels.inferred}
+    told = {"file": labels.name, "sha256": labels.sha256, "means_only": labels.inferred}
     rated = [Rated(path, labels.called(row), float(labels.means[row])) for path, row in found]
     return rated, {**told, "without_photograph": len(labels) - len(rated)}
 

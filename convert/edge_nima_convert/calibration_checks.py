@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_nima.ava import few
 from edge_nima.errors import CalibrationError
+from edge_nima.labels import few
 from edge_nima.pixels import Pixels
 
 FEWEST = 10

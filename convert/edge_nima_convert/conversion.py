@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from edge_nima.agreement import Agreement, measure_agreement
 from edge_nima.card import Card
 from edge_nima.comparison import Comparison, LayerError, compare
-from edge_nima.errors import CalibrationError, CheckpointError, RequestError, printable
+from edge_nima.errors import CalibrationError, CheckpointError, RequestError
 from edge_nima.gate import Gate, Verdict, judge, load_gate, probe_tolerance
 from edge_nima.interpreter import Interpreter
+from edge_nima.names import name_of
 from edge_nima.photographs import find_photographs
 from edge_nima.pixels import Pixels, Preprocessing
 from edge_nima.records import ScoreRecord
@@ -224,7 +225,7 @@ class _Job:
     def _unjudged(self, inputs: Inputs | None) -> EvaluationSet:
         """What there is to measure on without photographs that judge, which proves nothing."""
         if inputs is not None:
-            pixels, names = inputs.pixels, tuple(map(printable, inputs.paths))
+            pixels, names = inputs.pixels, tuple(map(name_of, inputs.paths))
             on, gives = f"the {len(names)} calibration photographs themselves", "an honest number"
         else:
             pixels, names = self._probes(), tuple(picture.name for picture in self.pictures)

@@ -10,9 +10,10 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_nima.ava import Labels, few
 from edge_nima.distribution import BINS, Floats, mean_rating, rating_std
 from edge_nima.errors import RequestError, printable
+from edge_nima.labels import Labels, few
+from edge_nima.names import name_of
 from edge_nima.photographs import draw_photographs
 from edge_nima.pixels import Pixels, Preprocessing
 from edge_nima.records import FileStamp, RecordFile, ScoreRecord, form_of
@@ -87,16 +88,16 @@ def read_evaluation(
     if len(rows) < n:
         log.warning(f"{n - len(rows)} photographs calibrate too; they are left out of those that judge")
     paths, labels = [inputs.paths[row] for row in rows], pool.labels
-    people = (None, "", False) if labels is None else (_ratings(labels, paths), printable(labels.name), labels.inferred)
+    people = (None, "", False) if labels is None else (_ratings(labels, paths), labels.name, labels.inferred)
     on = f"{len(rows)} photographs of {pool.on}"
-    judges = EvaluationSet(inputs.pixels[rows], reference[rows], tuple(map(printable, paths)), on, "", *people)
+    judges = EvaluationSet(inputs.pixels[rows], reference[rows], tuple(map(name_of, paths)), on, "", *people)
     return judges, tuple(zip(records, stamps, strict=True))
 
 
 def _record(
     path: Path, p: NDArray[np.float32] | None, error: str | None, model: str, elapsed_ms: float, how: Preprocessing
 ) -> ScoreRecord:
-    name, told = printable(path), how.describe()
+    name, told = name_of(path), how.describe()
     if p is None:
         return ScoreRecord(name, None, None, None, model, elapsed_ms, error, told)
     mean, std = float(mean_rating(p)), float(rating_std(p))

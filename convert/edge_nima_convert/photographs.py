@@ -12,8 +12,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from edge_nima.ava import Labels, few
+from edge_nima import tar_members
 from edge_nima.errors import PictureError, RequestError, printable
+from edge_nima.labels import Labels, few
 from edge_nima.photographs import find_photographs
 from edge_nima.pixels import Pixels, Preprocessing, pixels_sha256, read_input
 from edge_nima_convert.recipes import Progress
@@ -44,6 +45,8 @@ class Photographs:
     """To judge: how many."""
     seed: int = 0
     """Of the draw."""
+    scale: str | None = None
+    """Of the mean ratings, LOW..HIGH such as "1..5", where they do not say it."""
 
 
 Given: TypeAlias = Photographs | PathLike | Sequence[PathLike]
@@ -85,7 +88,7 @@ def find_pool(given: Given, split: str) -> Pool:
         if manifest is not None:
             if len(paths) > 1 or drawn.labels is not None:
                 raise RequestError(f"'{printable(path)}' is a manifest: give it alone, with its own ratings")
-            return _of_manifest(*_read(manifest, named, split), drawn)
+            return _of_manifest(*_read(manifest, named, split, drawn.scale), drawn)
     # The last two parts: enough to know a data set by, nothing of whose machine it is on.
     on = ", ".join(printable("/".join(Path(path).absolute().parts[-2:])) for path in paths)
     found = find_photographs(paths)
@@ -93,7 +96,7 @@ def find_pool(given: Given, split: str) -> Pool:
         return Pool(tuple(found), None, on, drawn)
     manifest, named = _manifest(drawn.labels)
     # Whatever does not calibrate may judge; but what is kept for tests must not calibrate.
-    rated, chosen, named = _read(manifest or Path(drawn.labels), named, split if split == TRAIN else "")
+    rated, chosen, named = _read(manifest or Path(drawn.labels), named, split if split == TRAIN else "", drawn.scale)
     other = {row for row, of in enumerate(rated.split) if named and of != named}
     kept = tuple(path for path in found if rated.labels.find(path) not in other)
     if not kept:
@@ -111,9 +114,9 @@ def _manifest(path: PathLike) -> tuple[Path | None, str]:
     return None, ""
 
 
-def _read(path: Path, named: str, split: str) -> tuple[Manifest, Manifest, str]:
+def _read(path: Path, named: str, split: str, scale: str | None) -> tuple[Manifest, Manifest, str]:
     """A manifest, its rows of a split, the one that is named or else `split`, and which that is; "" for all rows."""
-    manifest, shown = read_manifest(path), printable(path.name)
+    manifest, shown = read_manifest(path, scale=scale), printable(path.name)
     if named and named not in SPLITS:
         raise RequestError(f"'{printable(named)}' is no split of '{shown}'; possible: {', '.join(SPLITS)}")
     if not named and split and any(manifest.split):
@@ -125,7 +128,7 @@ def _read(path: Path, named: str, split: str) -> tuple[Manifest, Manifest, str]:
 def _of_manifest(manifest: Manifest, chosen: Manifest, named: str, drawn: Photographs) -> Pool:
     shown = printable(chosen.labels.name)
     paths = [chosen.photograph(row) for row in range(len(chosen))]
-    there = tuple(photograph for photograph in paths if photograph.exists())
+    there = tuple(photograph for photograph in paths if tar_members.is_file(photograph))
     if not there:
         held = ", ".join(f"{name} {len(manifest.rows(name))}" for name in SPLITS)
         raise RequestError(

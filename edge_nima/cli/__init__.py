@@ -29,7 +29,7 @@ from edge_nima.cli import (
     train,
     watch,
 )
-from edge_nima.cli.options import INTERRUPTED
+from edge_nima.cli.options import INTERRUPTED, say
 from edge_nima.errors import EdgeNimaError, reason
 
 
@@ -133,7 +133,7 @@ def run(arguments: list[str]) -> int:
 
 def _complain(message: str, code: int) -> int:
     with contextlib.suppress(OSError):
-        print(f"edge-nima: {message}", file=sys.stderr)
+        say(message)
     return code
 
 

@@ -115,7 +115,7 @@ def _kept(folder: Path) -> Kept:
 
 def _export(found: Iterable[Scored], form: str, output: Path | None, kept: Kept) -> None:
     """To stdout, a pipe or device, or a file that appears when it is whole."""
-    from edge_nima.cli.sinks import put_out
+    from edge_nima.cli.sinks import put_records
     from edge_nima.records import COLUMNS, is_special, write_whole
     from edge_nima.watch.records import format_scored
 
@@ -128,9 +128,9 @@ def _export(found: Iterable[Scored], form: str, output: Path | None, kept: Kept)
 
     if output is None:
         for part in parts():
-            put_out(part)
+            put_records(part)
         return
-    content = (part.encode() for part in parts())
+    content = (part.encode("utf-8", "surrogateescape") for part in parts())
     try:
         if not is_special(output):
             return write_whole(output, content)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_nima.cli.options import say
-from edge_nima.cli.show import plain
+from edge_nima.errors import escaped
 
 if TYPE_CHECKING:
     from edge_nima.sources.v4l2 import Camera, Mode
@@ -51,7 +51,7 @@ def cameras(
     table = Table("source", "name", "driver", "usable", Column("sizes", overflow="fold"), box=box.SIMPLE_HEAD)
     for camera in whole:
         texts = (camera.source, camera.name, camera.driver, usable(camera), sizes(camera))
-        table.add_row(*(Text(plain(text)) for text in texts))
+        table.add_row(*(Text(escaped(text, keep="\n")) for text in texts))
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)

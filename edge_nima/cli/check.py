@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_nima.cli.options import CardOption, ModelArgument, ThreadsOption, warn_of_gate
-from edge_nima.cli.show import plain
-from edge_nima.errors import RequestError, printable
+from edge_nima.errors import RequestError, escaped, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -83,9 +82,9 @@ def _table(results: Sequence[ProbeResult]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("result", overflow="fold")
     for r in results:
-        verdict = Text("ok", "green") if r.problem is None else Text(plain(r.problem), "red")
+        verdict = Text("ok", "green") if r.problem is None else Text(escaped(r.problem, keep="\n"), "red")
         table.add_row(
-            Text(plain(r.name)), _SAME[r.pixels_same], _SAME[r.input_same],
+            Text(escaped(r.name, keep="\n")), _SAME[r.pixels_same], _SAME[r.input_same],
             f"{r.mean:.4f}", f"{r.own_mean:.4f}", f"{r.own_gap:+.0e}", f"{r.reference_mean:.4f}",
             f"{r.reference_gap:+.4f}", f"{r.largest_bin:.0e}", verdict,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.options import refuse_outputs, say
+from edge_nima.cli.options import ScaleOption, refuse_outputs, say
 from edge_nima.errors import RequestError, printable
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def compare(
     labels: Annotated[
         Path | None, typer.Option("--labels", help="People's ratings: AVA.txt, or a CSV with n1..n10 or mean_rating.")
     ] = None,
+    scale: ScaleOption = None,
     gate: GateOption = None,
     float16: Float16Option = None,
     form: Annotated[
@@ -83,7 +84,7 @@ def compare(
         from edge_nima.report import need_matplotlib
 
         need_matplotlib()
-    comparison = compare_records(reference, candidate, labels, seed=seed)
+    comparison = compare_records(reference, candidate, labels, scale=scale, seed=seed)
     for warning in comparison.warnings:
         say(f"warning: {warning}")
     verdict = None if tolerances is None else _judge(tolerances, comparison, reference, float16)

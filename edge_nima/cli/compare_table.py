@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from edge_nima.cli.sinks import can_show
+from edge_nima.errors import escaped
 from edge_nima.report.rows import AGREEMENT, BINS, PEOPLE, Row, interval, number, of_spread, photographs, unscored_line
 from edge_nima.undefined import why_undefined
 
@@ -39,7 +40,7 @@ def render(parts: Callable[[bool], Iterable[RenderableType]], to_terminal: bool)
     """Lines and tables as text.
 
     Args:
-        parts: is told whether there are characters to draw lines with.
+        parts: is told whether there are characters to draw lines with; lines of it are escaped here.
         to_terminal: as `table`.
     """
     from rich.console import Console
@@ -51,7 +52,7 @@ def render(parts: Callable[[bool], Iterable[RenderableType]], to_terminal: bool)
         file=buffer, width=_WIDE, force_terminal=live, safe_box=True, markup=False, highlight=False, emoji=False
     )
     for part in parts(can_show("─", encoding)):
-        console.print(part, soft_wrap=isinstance(part, str))
+        console.print(escaped(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, str))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 

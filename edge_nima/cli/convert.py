@@ -57,6 +57,7 @@ Evaluate = Annotated[
     Texts, usual("--evaluate", "What judges, against the float model: the same kinds; of a manifest its test split.")
 ]
 Labels = Annotated[File, usual("--labels", "Ratings of --calibration, AVA.txt or a CSV. Default: the float model's.")]
+Scale = Annotated[Text, usual("--scale", "Of mean ratings in all of these, LOW..HIGH such as 1..5.")]
 EvaluateLabels = Annotated[File, usual("--evaluate-labels", "People's ratings of --evaluate, to hold both models to.")]
 GateFile = Annotated[File, usual("--gate", "Tolerances of your own, TOML. Default: edge_nima/gate.toml.")]
 Reference = Annotated[File, usual("--reference", "Write the float model's records of --evaluate, .jsonl or .csv.")]
@@ -93,6 +94,7 @@ def convert(
     evaluate: Evaluate = None,
     labels: Labels = None,
     evaluate_labels: EvaluateLabels = None,
+    scale: Scale = None,
     gate: GateFile = None,
     reference: Reference = None,
     report: Report = None,
@@ -121,8 +123,8 @@ def convert(
     """
     from edge_nima_convert import Photographs, conversion
 
-    calibrates = Photographs(calibration, labels, per_bin, bins, seed=seed) if calibration else None
-    judges = Photographs(evaluate, evaluate_labels, count=evaluate_count, seed=seed) if evaluate else None
+    calibrates = Photographs(calibration, labels, per_bin, bins, seed=seed, scale=scale) if calibration else None
+    judges = Photographs(evaluate, evaluate_labels, count=evaluate_count, seed=seed, scale=scale) if evaluate else None
     stated = {
         "name": name, "filter": resize_filter, "fit": fit, "input_range": read_range(input_range),
         "longest_edge": longest_edge, "licence": licence, "size": size, "signature": signature, "custom": custom,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from edge_nima.cli import data_balance, data_download, data_explore, data_pack, data_split, data_verify
+from edge_nima.cli import data_balance, data_download, data_explore, data_import, data_pack, data_split, data_verify
 
 app = typer.Typer(help="Photographs and ratings, made ready for training.", no_args_is_help=True)
+app.command("import")(data_import.import_)
 app.command("verify")(data_verify.verify)
 app.command("explore")(data_explore.explore)
 app.command("split")(data_split.split)

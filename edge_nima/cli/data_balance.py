@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_nima.cli.data_split import refuse_output
-from edge_nima.cli.options import say
+from edge_nima.cli.options import ScaleOption, say
 from edge_nima.errors import RequestError, printable
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def balance(
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the photographs. Default: the manifest's.")
     ] = None,
+    scale: ScaleOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
 ) -> None:
     """Balance the training split by bins of mean rating; val and test stay as they are.
@@ -57,7 +58,7 @@ def balance(
 
     _refuse(per_bin, top, random, seed, weights, most)
     refuse_output(out, overwrite)
-    done = _balance(read_manifest(manifest, images), bins, per_bin, random, seed, most)
+    done = _balance(read_manifest(manifest, images, scale), bins, per_bin, random, seed, most)
     write_manifest(out, done.manifest)
     _print(done, weights, random)
     for line in done.notes:

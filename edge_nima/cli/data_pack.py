@@ -7,11 +7,24 @@ from typing import Annotated
 
 import typer
 
-from edge_nima.cli.options import INTERRUPTED, say
+from edge_nima.cli.options import INTERRUPTED, ScaleOption, say
 from edge_nima.cli.progress import progress
 from edge_nima.errors import printable
 
 _LISTED = 5
+InputOption = Annotated[
+    int, typer.Option("--input", help="Side of the model's input: pictures of val and test are exactly that.")
+]
+FilterOption = Annotated[
+    str, typer.Option("--filter", help="Resampling: nearest, box, bilinear, hamming, bicubic, lanczos.")
+]
+FitOption = Annotated[str, typer.Option("--fit", help="How pictures are brought to shape: stretch or crop.")]
+LongestEdgeOption = Annotated[
+    int,
+    typer.Option("--longest-edge", help="Reduce larger photographs to this first, by LANCZOS; 0: never. AVA: 640."),
+]
+QualityOption = Annotated[int, typer.Option("--quality", help="Of JPEG, 1 to 100.")]
+JobsOption = Annotated[int | None, typer.Option("--jobs", help="Photographs at once. Default: the cores.")]
 
 
 def pack(
@@ -21,19 +34,13 @@ def pack(
         Path | None, typer.Option("--images", help="Folder of the photographs. Default: the manifest's.")
     ] = None,
     size: Annotated[int, typer.Option("--size", help="Side in pixels of the pictures to train on.")] = 256,
-    side: Annotated[
-        int, typer.Option("--input", help="Side of the model's input: pictures of val and test are exactly that.")
-    ] = 224,
-    resize_filter: Annotated[
-        str, typer.Option("--filter", help="Resampling: nearest, box, bilinear, hamming, bicubic, lanczos.")
-    ] = "bilinear",
-    fit: Annotated[str, typer.Option("--fit", help="How pictures are brought to shape: stretch or crop.")] = "stretch",
-    longest_edge: Annotated[
-        int,
-        typer.Option("--longest-edge", help="Reduce larger photographs to this first, by LANCZOS; 0: never. AVA: 640."),
-    ] = 0,
-    quality: Annotated[int, typer.Option("--quality", help="Of JPEG, 1 to 100.")] = 95,
-    jobs: Annotated[int | None, typer.Option("--jobs", help="Photographs at once. Default: the cores.")] = None,
+    side: InputOption = 224,
+    resize_filter: FilterOption = "bilinear",
+    fit: FitOption = "stretch",
+    longest_edge: LongestEdgeOption = 0,
+    quality: QualityOption = 95,
+    jobs: JobsOption = None,
+    scale: ScaleOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew in a folder of other shards.")] = False,
 ) -> None:
     """Pack photographs, resized once, into plain tar files. Stopped at any moment, the same command goes on.
@@ -47,7 +54,7 @@ def pack(
     from edge_nima_train import pack as library
     from edge_nima_train.manifest import read_manifest
 
-    photographs = read_manifest(manifest, images)
+    photographs = read_manifest(manifest, images, scale)
     how = Preprocessing(width=side, height=side).with_overrides(resize_filter, fit, longest_edge=longest_edge)
     started = perf_counter()
     try:

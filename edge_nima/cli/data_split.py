@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_nima.cli.options import say
+from edge_nima.cli.options import ScaleOption, say
 from edge_nima.errors import RequestError, printable
 
 
@@ -30,18 +30,19 @@ def split(
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the photographs. Default: the manifest's.")
     ] = None,
+    scale: ScaleOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
 ) -> None:
     """Split by the official test list and by a hash of each id: always the same, in any order.
 
     Exit code: 0 done, 2 usage, 1 output failed.
     """
-    from edge_nima.ava import read_id_list
+    from edge_nima.labels import read_id_list
     from edge_nima_train.manifest import SPLITS, read_manifest, write_manifest
     from edge_nima_train.split import split as split_manifest
 
     refuse_output(out, overwrite)
-    photographs = read_manifest(manifest, images)
+    photographs = read_manifest(manifest, images, scale)
     there = [f"{len(photographs.rows(name)):,} {name}" for name in SPLITS if len(photographs.rows(name))]
     if keep and resplit:
         raise RequestError("--keep keeps the test photographs and --resplit ignores them; give one of the two")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.options import INTERRUPTED, say
+from edge_nima.cli.options import INTERRUPTED, ScaleOption, refuse_outputs, say
 from edge_nima.cli.progress import stages
-from edge_nima.errors import printable
+from edge_nima.errors import RequestError, printable
 
 if TYPE_CHECKING:
     from edge_nima_train.verify import Verification
@@ -24,6 +24,7 @@ def verify(
     report: Annotated[
         Path | None, typer.Option("--report", help="Write the report there, JSON. Default: OUT's name, .report.json.")
     ] = None,
+    scale: ScaleOption = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Files at once. Default: one a core.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when anything is wrong.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT and the report.")] = False,
@@ -38,18 +39,20 @@ def verify(
     """
     from time import perf_counter
 
-    from edge_nima.records import partial_path
+    from edge_nima.records import is_special, partial_path
     from edge_nima.scorer import available_cores
     from edge_nima_train.verify import verify as check
-    from edge_nima_train.verify_report import refuse_outputs, write_verification
+    from edge_nima_train.verify import write_verification
 
     report = report or out.with_suffix(".report.json")
-    refuse_outputs(out, report, labels, overwrite)
+    refuse_outputs([labels], {"--out": out, "--report": report}, overwrite)
+    if is_special(out) or is_special(report):
+        raise RequestError("--out and --report are a file each, no pipe or device")
     log = partial_path(out)
     started = perf_counter()
     try:
         with stages("verify") as tell:
-            found = check(labels, images, log=log, jobs=jobs or available_cores(), tell=tell)
+            found = check(labels, images, scale=scale, log=log, jobs=jobs or available_cores(), tell=tell)
     except KeyboardInterrupt:
         say("interrupted; the same command goes on where it was")
         raise typer.Exit(INTERRUPTED) from None
@@ -65,33 +68,20 @@ def verify(
 
 def _print(found: Verification) -> None:
     """Counts by fault and by anomaly, with the first of each."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from edge_nima.cli.sinks import can_show
-    from edge_nima_train.verify_report import as_document
+    from edge_nima.cli.compare_table import render
+    from edge_nima.cli.sinks import put_out
+    from edge_nima_train.verify import as_document
 
     document = as_document(found)
-    rows = []
+    lines = []
     for kind, fault in document["faults"].items():
         if fault["count"]:
             first = next(one for one in document["faulty"] if one["kind"] == kind)
             where = first["file"] or f"line {first['line']}"
-            rows.append((fault["what"], f"{fault['count']:,}", f"{where}: {first['what']}"))
+            lines.append(f"{fault['count']:9,} {fault['what']}, such as {where}: {first['what']}")
     for flag, anomaly in document["anomalies"].items():
         if anomaly["count"]:
             first = next(one for one in document["flagged"] if flag in one["flags"])
-            rows.append((f"odd, kept: {flag}", f"{anomaly['count']:,}", f"{first['file']}: {anomaly['rule']}"))
-    rows.append(("good", f"{document['good']:,}", f"of {document['labels']['rows']:,} rows"))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
-    table = Table(box=box.SIMPLE_HEAD if can_show("─", console.encoding) else box.ASCII, pad_edge=False)
-    table.add_column("what", no_wrap=True)
-    table.add_column("count", justify="right", no_wrap=True)
-    table.add_column("the first", overflow="fold")
-    for what, count, first in rows:
-        table.add_row(Text(what), count, Text(first))
-    console.print(table)
+            lines.append(f"{anomaly['count']:9,} odd, kept: {flag}, such as {first['file']}: {anomaly['rule']}")
+    lines.append(f"{document['good']:9,} good of {document['labels']['rows']:,} rows")
+    put_out(render(lambda _: lines, to_terminal=True))

@@ -9,7 +9,7 @@ import typer
 
 from edge_nima.cli.cameras import Format
 from edge_nima.cli.options import CardOption, ModelOption
-from edge_nima.cli.show import plain
+from edge_nima.errors import escaped
 
 if TYPE_CHECKING:
     from edge_nima.doctor.checks import Report
@@ -51,9 +51,9 @@ def print_report(report: Report) -> None:
     table.add_column(overflow="fold")
     section = ""
     for finding in report.findings:
-        text = Text(plain(finding.text))
+        text = Text(escaped(finding.text, keep="\n"))
         if finding.fix and finding.level != "ok":
-            text.append("\n-> " + plain(finding.fix), "bold")
+            text.append("\n-> " + escaped(finding.fix, keep="\n"), "bold")
         heading, section = finding.section if finding.section != section else "", finding.section
         table.add_row(heading, Text(*looks[finding.level]), finding.name, text)
     console = Console()
@@ -63,4 +63,4 @@ def print_report(report: Report) -> None:
     count = len(report.problems)
     said = f"{count} problem{'s'[: count != 1]}; first" if count else "no problem; next"
     # Printed whole, not folded: it is copied.
-    console.print(Text(f"\n{said}: {plain(report.next)}"), soft_wrap=True)
+    console.print(Text(f"\n{said}: {escaped(report.next)}"), soft_wrap=True)

@@ -20,7 +20,7 @@ def table(evaluation: Evaluation) -> str:
 
 
 def _parts(e: Evaluation, fine: bool) -> Iterator[RenderableType]:
-    from edge_nima_train.evaluation_rows import ROWS, answer_line, constant_of, tail_line, undefined
+    from edge_nima_train.evaluation import ROWS, answer_line, constant_of, tail_line, undefined
 
     s = e.subject
     yield f"model   {s.model}"
@@ -55,7 +55,7 @@ def _parts(e: Evaluation, fine: bool) -> Iterator[RenderableType]:
 
 
 def _published(e: Evaluation, fine: bool) -> Iterator[RenderableType]:
-    from edge_nima_train.evaluation_rows import percent
+    from edge_nima_train.evaluation import percent
 
     official = e.subject.official
     if official is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.errors import RequestError, printable
+from edge_nima.errors import RequestError, escaped, printable
 
 if TYPE_CHECKING:
     from edge_nima.card import Card
@@ -21,12 +21,16 @@ ModelArgument = Annotated[
     str | None, typer.Argument(metavar="[MODEL]", help="A .tflite file or a known name; the bundled one without it.")
 ]
 CardOption = Annotated[str | None, typer.Option("--card", help="A card (JSON), for a .tflite that carries none.")]
+ScaleOption = Annotated[
+    str | None,
+    typer.Option("--scale", help="Scale of the mean ratings, LOW..HIGH such as 1..5; they are brought to 1..10."),
+]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Processor threads for one inference.")]
 
 
 def say(message: str) -> None:
-    """One line on stderr."""
-    print(f"edge-nima: {message}", file=sys.stderr)
+    """One line on stderr; what could steer the terminal is escaped."""
+    print(f"edge-nima: {escaped(message)}", file=sys.stderr)
 
 
 def warn_of_gate(card: Card) -> None:
@@ -35,7 +39,7 @@ def warn_of_gate(card: Card) -> None:
 
     told = warning(card.gate)
     if told:
-        say(f"warning: {printable(card.name)}: {told}")
+        say(f"warning: {card.name}: {told}")
 
 
 def read_range(text: str | None) -> tuple[float, float] | None:

@@ -68,7 +68,7 @@ def byte_progress(what: str, total: int) -> Iterator[Callable[[int, int], None]]
 def stages(what: str) -> Iterator[Callable[[str, int, int, str], None]]:
     """Show work in stages whose lengths are not known beforehand; where nobody is looking, one line a minute.
 
-    The value is called with the stage, how much of it is done, of how much, and a note.
+    The value is called with the stage, how much of it is done, of how much (0: not known), and a note.
     """
     if not sys.stderr.isatty():
         yield _spoken(what)
@@ -89,8 +89,10 @@ def stages(what: str) -> Iterator[Callable[[str, int, int, str], None]]:
             nonlocal at
             if stage != at:
                 at = stage
-                bar.reset(task, total=total, visible=True)  # so that the time left is of this stage
-            bar.update(task, description=escape(f"{what}: {stage}"), completed=done, total=total, note=escape(note))
+                bar.reset(task, total=total or None, visible=True)  # so that the time left is of this stage
+            bar.update(
+                task, description=escape(f"{what}: {stage}"), completed=done, total=total or None, note=escape(note)
+            )
 
         yield show
 
@@ -103,7 +105,7 @@ def _spoken(what: str) -> Callable[[str, int, int, str], None]:
         now = monotonic()
         if now - last >= SPOKEN_EVERY:
             last = now
-            told = f"{what}: {stage} {done}/{total}{f', {note}' if note else ''}"
+            told = f"{what}: {stage} {done}{f'/{total}' if total else ''}{f', {note}' if note else ''}"
             print(f"edge-nima: {told}", file=sys.stderr, flush=True)
 
     return tell

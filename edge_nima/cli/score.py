@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
@@ -15,12 +15,11 @@ import typer
 from edge_nima.cli.options import INTERRUPTED, CardOption, ModelOption, ThreadsOption, say, warn_of_gate
 from edge_nima.cli.progress import progress
 from edge_nima.errors import RequestError, printable
+from edge_nima.names import name_of
 
 if TYPE_CHECKING:
     from edge_nima.cli.sinks import Sink
     from edge_nima.records import FileStamp, ScoreRecord
-
-    Held = list[tuple[ScoreRecord, FileStamp]]
 
 NOT_ALL_SCORED = 3
 
@@ -65,6 +64,7 @@ def score(
     from edge_nima.cli.sinks import open_sink
     from edge_nima.photographs import find_photographs
     from edge_nima.pixels import MAX_MEGAPIXELS
+    from edge_nima.records import held_records, still_to_do
     from edge_nima.scorer import open_scorer
 
     started = perf_counter()
@@ -78,9 +78,10 @@ def score(
     scorer = open_scorer(model, threads, card=card, max_megapixels=max_megapixels or MAX_MEGAPIXELS, exact=exact)
     warn_of_gate(scorer.card)
     held = held_records(output, kind, scorer.model.label) if resume and output else []
-    todo, held = still_to_do(photographs, held)
+    names = [name_of(path) for path in photographs]
+    todo, held = still_to_do(photographs, names, held)
 
-    sink = open_sink(kind, output, held, [printable(path) for path in photographs], top)
+    sink = open_sink(kind, output, held, names, top)
     count, failures = score_into(sink, lambda paths: scorer.score_batch(paths, jobs), todo, min_score)
     report_run(
         sink, kind, count, len(todo), len(held), failures, resumable=not (kind == Format.table or top or min_score)
@@ -92,22 +93,6 @@ def score(
     scored = f"{count} photograph{'' if count == 1 else 's'}"
     say(f"{scored} in {seconds:.1f} s{kept}; {scorer.model.label}, {jobs} x {threads} threads")
     raise typer.Exit(NOT_ALL_SCORED if failures else 0)
-
-
-def still_to_do(
-    photographs: Sequence[Path], held: Held, name: Callable[[Path], str] = printable
-) -> tuple[list[tuple[Path, FileStamp]], Held]:
-    """What of the photographs is not `held` as it is now, each with its stamp, and what of `held` stays.
-
-    Stamped before they are scored: one that changes meanwhile is scored again by the next --resume.
-    """
-    from edge_nima.records import FileStamp
-
-    stamps = {record.name: stamp for record, stamp in held if record.error is None}
-    stamped = [(path, FileStamp.of(path)) for path in photographs]
-    todo = [(path, stamp) for path, stamp in stamped if stamps.get(name(path)) != stamp]
-    again = {name(path) for path, _ in todo}
-    return todo, [(record, stamp) for record, stamp in held if record.name not in again]
 
 
 def score_into(
@@ -185,23 +170,6 @@ def _share_cores(photographs: int, jobs: int | None, threads: int | None) -> tup
     if threads is None:
         threads = default_threads() if jobs == 1 else max(1, min(4, cores // jobs))
     return jobs, threads
-
-
-def held_records(output: Path, kind: Format, label: str) -> Held:
-    """What an earlier run left: in NAME.partial when it was stopped, else in NAME; nothing when neither is there."""
-    from edge_nima.records import partial_path, read_records
-
-    left = next((path for path in (partial_path(output), output) if path.is_file()), None)
-    if left is None:
-        return []
-    held = read_records(left, kind)
-    others = {record.model for record, _ in held} - {label}
-    if others:
-        raise RequestError(
-            f"'{printable(left)}' holds scores of {sorted(others)[0]}, this run is {label}: "
-            "score with that one, or --overwrite"
-        )
-    return held
 
 
 def report_run(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_nima.cli.options import CardOption, ModelArgument
+from edge_nima.errors import escaped
 
 if TYPE_CHECKING:
     from edge_nima.scorer import ModelFile
@@ -32,13 +33,8 @@ def show(
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in _rows(file):
-        table.add_row(key, Text(plain(value)))
+        table.add_row(key, Text(escaped(value, keep="\n")))
     Console(soft_wrap=False).print(table)
-
-
-def plain(text: str) -> str:
-    """Text of a card for a terminal: lines stay, everything that could steer the terminal becomes an escape."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _rows(file: ModelFile) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from edge_nima.cli.options import bars
-from edge_nima.errors import OutputError, printable, reason
+from edge_nima.errors import OutputError, escaped, printable, reason
 from edge_nima.records import COLUMNS, FileStamp, RecordFile, ScoreRecord, format_record, is_special, write_whole
 
 
@@ -45,11 +45,11 @@ class Lines:
         self.complete = True
         self.left_at: Path | None = None
         if kind == "csv":
-            put_out(",".join(COLUMNS) + "\n")
+            put_records(",".join(COLUMNS) + "\n")
 
     def write(self, record: ScoreRecord, stamp: FileStamp) -> None:
         """Print one record."""
-        put_out(format_record(record, stamp, self._kind))
+        put_records(format_record(record, stamp, self._kind))
 
     def __enter__(self) -> Self:
         return self
@@ -100,10 +100,10 @@ class Ranking:
             head = ",".join(COLUMNS) + "\n" if self._kind == "csv" else ""
             text = head + "".join(format_record(record, stamp, self._kind) for record, stamp in scored + failed)
         if self._output is None:
-            put_out(text)
+            (put_out if self._kind == "table" else put_records)(text)
             return
         try:
-            content = text.encode("utf-8", "backslashreplace")
+            content = text.encode("utf-8", "surrogateescape")
             if self._special:
                 self._output.write_bytes(content)
             else:
@@ -130,10 +130,10 @@ def _table(records: list[ScoreRecord], to_terminal: bool) -> str:
     table.add_column("photograph", overflow="fold")
     for rank, record in enumerate(records, 1):
         shape = bars(record.distribution or (1.0,) * 10, encoding)
-        table.add_row(str(rank), f"{record.mean:.3f}", f"{record.std:.2f}", shape, Text(record.name))
+        table.add_row(str(rank), f"{record.mean:.3f}", f"{record.std:.2f}", shape, Text(printable(record.name)))
     live = to_terminal and sys.stdout is not None and sys.stdout.isatty()
     buffer = io.StringIO()
-    width = None if live else 60 + max(cell_len(record.name) for record in records)
+    width = None if live else 60 + max(cell_len(printable(record.name)) for record in records)
     console = Console(file=buffer, width=Console().width if live else width, force_terminal=live, safe_box=True)
     console.print(table)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
@@ -146,6 +146,20 @@ def can_show(text: str, encoding: str) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+def put_records(lines: str) -> None:
+    """Write records to stdout: as a file holds them, but on a terminal nothing in them steers it.
+
+    Raises:
+        OutputError: stdout is closed.
+    """
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None or sys.stdout.isatty():
+        put_out(escaped(lines, keep="\n"))
+    else:
+        buffer.write(lines.encode("utf-8", "surrogateescape"))
+        buffer.flush()
 
 
 def put_out(text: str) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from edge_nima.cli.options import read_range, say
-
-if TYPE_CHECKING:
-    from edge_nima_train.checkpoint import Checkpoint
+from edge_nima.cli.options import read_range
 
 CHECKPOINT = (
     "A run folder, Keras weights or a whole model, a SavedModel folder, or a name from `edge-nima models list`."
@@ -53,25 +50,7 @@ CustomOption = Annotated[
 ]
 
 
-def open_checkpoint(
-    checkpoint: str,
-    name: str | None,
-    resize_filter: str | None,
-    fit: str | None,
-    input_range: str | None,
-    longest_edge: int | None,
-    size: int | None,
-    signature: str | None,
-    custom: str | None,
-) -> Checkpoint:
-    """Open what the command line names, and say on stderr what was assumed."""
-    from edge_nima.registry import locate
-    from edge_nima_train import checkpoint as reader
-
-    opened = reader.open_checkpoint(
-        locate(checkpoint), name=name, filter=resize_filter, fit=fit, input_range=read_range(input_range),
-        longest_edge=longest_edge, size=size, signature=signature, custom=custom,
-    )  # fmt: skip
-    for note in opened.notes:
-        say(note)
-    return opened
+def opening(input_range: str | None, **options: Any) -> dict[str, Any]:
+    """What `edge_nima_train.open_checkpoint` takes, of what was given."""
+    options["input_range"] = read_range(input_range)
+    return {option: value for option, value in options.items() if value is not None}

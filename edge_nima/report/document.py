@@ -11,7 +11,6 @@ from typing import Any
 from edge_nima.agreement import FLIP_AT, LEVEL
 from edge_nima.comparison import BIN_WIDTH, Comparison, LayerError
 from edge_nima.distribution import mean_rating
-from edge_nima.errors import printable
 from edge_nima.gate import Verdict
 from edge_nima.people import AgainstPeople, PeoplePart
 from edge_nima.undefined import why_undefined
@@ -63,7 +62,7 @@ def as_document(
         "people": None if c.against_people is None else _people(c.against_people),
         "worst": [
             {
-                "name": printable(c.names[row]),
+                "name": c.names[row],
                 "reference": float(a[row]),
                 "candidate": float(b[row]),
                 "difference": float(b[row] - a[row]),
@@ -92,7 +91,7 @@ def _people(part: PeoplePart) -> dict[str, Any]:
     return {
         "source": part.source,
         "n": part.n,
-        "unrated": [printable(name) for name in part.unrated],
+        "unrated": list(part.unrated),
         "inferred_histograms": part.inferred,
         **{side: _against(getattr(part, side)) for side in ("reference", "candidate", "difference")},
         "baselines": {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from edge_nima.errors import OutputError, printable, reason
+from edge_nima.errors import OutputError, escaped, printable, reason
 from edge_nima.records import is_special, write_whole
 
 _STYLE = Path(__file__).with_name("page.css")
@@ -16,6 +17,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _WORDS = {"what it is", "kind", "precision", "on which photographs"}
 """Columns of text, set from the left."""
 _LEFT = ' class="text"'
+_NO_HTML = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def document(title: str, sections: Iterable[str]) -> str:
@@ -50,8 +52,8 @@ def write_document(path: str | os.PathLike[str], content: str) -> None:
 
 
 def text(value: object) -> str:
-    """Anything as text of a page: nothing in it is markup."""
-    return escape(printable(str(value)))
+    """Anything as text of a page: nothing in it is markup, and what HTML cannot hold is escaped."""
+    return escape(_NO_HTML.sub(lambda found: escaped(found[0]), str(value)))
 
 
 def tile(label: str, value: str, detail: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
 from edge_nima.comparison import Comparison
 from edge_nima.distribution import BINS, Floats, mean_rating
-from edge_nima.errors import PictureError, printable
+from edge_nima.errors import PictureError
+from edge_nima.report.parts import text
 from edge_nima.report.rows import number
 from edge_nima.report.thumbnails import thumbnails
 
@@ -37,7 +37,7 @@ def worst_section(comparison: Comparison, folder: Path | None) -> str:
         cards.append(
             f'<div class="card"><div class="picture">{_picture(pictures.get(c.names[row]))}</div><div class="body">'
             f'<div class="means">{told}</div>{histograms(c.reference[row], c.candidate[row], people)}'
-            f'<div class="name">{escape(printable(c.names[row]))}</div></div></div>'
+            f'<div class="name">{text(c.names[row])}</div></div></div>'
         )
     outline = "; outlined: people" if c.people is not None else ""
     if c.against_people is not None and c.against_people.inferred:
@@ -61,7 +61,7 @@ def _picture(found: str | PictureError | None) -> str:
     if found is None:
         return "<span>not found; --photos DIR says where it is</span>"
     if isinstance(found, PictureError):
-        return f"<span>{escape(str(found))}</span>"
+        return f"<span>{text(found)}</span>"
     return f'<img src="{found}" alt="">'
 
 

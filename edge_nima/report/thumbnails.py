@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_nima import tar_members
 from edge_nima.errors import PictureError, RequestError, printable
 from edge_nima.joining import photograph_id
+from edge_nima.names import name_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -40,7 +42,7 @@ def find_pictures(names: Sequence[str], folder: Path | None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for name in names:
         path = _beneath(folder, name) if folder is not None else None
-        if path is None and _is_file(Path(name)):
+        if path is None and tar_members.is_file(Path(name)):
             path = Path(name)
         if path is not None:
             found[name] = path
@@ -55,7 +57,7 @@ def _beneath(folder: Path, name: str) -> Path | None:
     parts = [part for part in name.split("/") if part not in {"", ".", ".."}]
     for first in range(len(parts)):
         path = folder.joinpath(*parts[first:])
-        if _is_file(path):
+        if tar_members.is_file(path):
             return path
     return None
 
@@ -67,17 +69,10 @@ def _by_id(names: Sequence[str], folder: Path) -> dict[str, Path]:
         there = find_photographs([folder])
     except RequestError:  # no photographs in it: then these are not found, and the page says so
         return {}
-    by_id = {photograph_id(printable(path)): path for path in there}
-    times = Counter(photograph_id(printable(path)) for path in there)
+    by_id = {photograph_id(name_of(path)): path for path in there}
+    times = Counter(photograph_id(name_of(path)) for path in there)
     ids = {name: photograph_id(name) for name in names}
     return {name: by_id[key] for name, key in ids.items() if times[key] == 1}
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def thumbnail(path: Path) -> str:

@@ -65,16 +65,6 @@ def duration_text(value: float) -> str:
     return f"{whole} s"
 
 
-def size_text(value: int) -> str:
-    """Bytes as a person says them, in powers of 1000: "812 B", "1.5 GB"."""
-    amount, unit = float(value), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 999.5:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.3g} {unit}" if amount < 999.5 else f"{amount:.0f} {unit}"
-
-
 def moment(text: str, now: float, option: str = "time") -> float:
     """A moment as typed, in seconds since 1970 UTC as `now` is; RequestError for anything else, with the option's name.
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_nima.ava import rating_bins, rating_edges
 from edge_nima.distribution import Floats
 from edge_nima.errors import RequestError
+from edge_nima.labels import rating_bins, rating_edges
 from edge_nima_train.manifest import TRAIN, Manifest
 from edge_nima_train.shards import splits_of
 from edge_nima_train.split import ids_of, place

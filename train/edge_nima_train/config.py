@@ -39,6 +39,8 @@ class Data:
     manifest: str = ""
     images: str = ""
     """The folder that the manifest's files are relative to; "" for its own."""
+    scale: str = ""
+    """Of a manifest's mean ratings, such as "1..5": they are brought to 1..10; "" for 1..10 or what the file says."""
     validation: float = _within(0.0, 0.9, 0.1)
     """The share split off for validation, by a hash of the id, where the manifest has no split."""
     size: int = _within(32, 1024, 256)
@@ -139,7 +141,7 @@ class Run:
     devices: int = _within(1, 1024, 1)
     """Data-parallel devices; more than one takes KERAS_BACKEND=jax."""
     workers: int = _within(0, 1024, 0)
-    """Threads that decode photographs; 0 for one a core."""
+    """Processes that decode photographs; 0 for one a core."""
     save_minutes: float = _within(0.0, 1440.0, 5.0)
     """Between saved states inside an epoch; one is saved after each epoch in any case."""
 
@@ -163,15 +165,15 @@ class Config:
             lines += [f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in section.items()), ""]
         return "\n".join(lines)
 
-    def differences(self, other: Config) -> list[str]:
-        """Keys whose values differ, "section.key is A here and B there", one a line."""
+    def differences(self, other: Config) -> dict[str, str]:
+        """Keys whose values differ, such as "phase2.epochs", and how: "phase2.epochs is 9 here and 5 there"."""
         ours, theirs = asdict(self), asdict(other)
-        return [
-            f"{section}.{key} is {_toml(value)} here and {_toml(theirs[section][key])} there"
+        return {
+            f"{section}.{key}": f"{section}.{key} is {_toml(value)} here and {_toml(theirs[section][key])} there"
             for section, keys in ours.items()
             for key, value in keys.items()
             if value != theirs[section][key]
-        ]
+        }
 
 
 def read_config(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Config:
@@ -266,6 +268,12 @@ def _check_together(config: Config, where: str) -> None:
             f"{where}: augment.crop is true and data.size is network.input, {data.size}: nothing to crop from; "
             "give a larger data.size or crop = false"
         )
+    for name, phase in (("phase1", config.phase1), ("phase2", config.phase2)):
+        if phase.epochs and phase.batch % config.run.devices:
+            raise RequestError(
+                f"{where}: {name}.batch is {phase.batch} and run.devices is {config.run.devices}; possible: a batch "
+                "that divides evenly among the devices"
+            )
     most = 1 + config.augment.flip
     if not config.augment.crop and config.phase1.views > most:
         told = f"phase1.views is {config.phase1.views}; without augment.crop there are {most}"

@@ -8,17 +8,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edge_nima.agreement import FEWEST, RESAMPLES, is_good
-from edge_nima.ava import rating_bins, rating_edges
+from edge_nima.agreement import FEWEST, RESAMPLES, is_good, pearson
 from edge_nima.distribution import BINS, Floats, as_distribution, mean_rating
 from edge_nima.errors import RequestError
+from edge_nima.labels import rating_bins, rating_edges
 from edge_nima.people import INFERRED, Estimate, PeoplePart, hold_against_people, people_means
-from edge_nima_train.collapse import MIN_SPREAD, Collapse, judge_spread
+from edge_nima.report.rows import PEOPLE, POINTS, Row, number
 from edge_nima_train.more_statistics import MoreStatistics, Tail
 from edge_nima_train.published import Official
 
 RATING_BINS = 18
 """Of mean rating, half a point each."""
+MIN_SPREAD = 0.4
+"""Spread ratio below which predictions count as collapsed. Least squares spreads its predictions by exactly its
+correlation (PLCC) of people's spread, so an honest network has about that; the published MobileNet with the lowest
+correlation on AVA has .51 to .52. What lies below .4 has either collapsed or hardly correlates: both are no scorer."""
+_SAME = 0.01
+"""Rating points of spread below which predictions count as one and the same."""
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 
 
@@ -61,6 +67,20 @@ class ErrorBin:
 
 
 @dataclass(frozen=True)
+class Collapse:
+    """Whether the predictions have collapsed."""
+
+    status: str
+    """"passed", "failed" or "not judged"."""
+    told: str
+    """Why, in words."""
+    min_spread: float
+    people_std: float
+    """Standard deviation of people's means, rating points."""
+    model_std: float
+
+
+@dataclass(frozen=True)
 class Subject:
     """What is evaluated on what, in words for a report."""
 
@@ -87,7 +107,7 @@ class Evaluation:
     inferred: bool
     """Whether people's are max-entropy histograms of known means."""
     statistics: Mapping[str, Statistic]
-    """By the names of `evaluation_rows.ROWS`."""
+    """By the names of `ROWS`."""
     tails: tuple[Tail, Tail]
     """Low and high."""
     constant: Constant
@@ -105,18 +125,18 @@ class Evaluation:
 
     def most_wrong(self, count: int) -> list[int]:
         """Rows of the photographs whose means are furthest from people's, the worst first."""
-        gap = np.abs(mean_rating(self.predicted) - people_means(self.people))
-        return sorted(range(self.n), key=lambda row: (-gap[row], self.names[row]))[:count]
+        return self._first(-np.abs(mean_rating(self.predicted) - people_means(self.people)), count)
 
     def best(self, count: int) -> list[int]:
         """Rows of the photographs with the highest predicted means, the highest first."""
-        means = mean_rating(self.predicted)
-        return sorted(range(self.n), key=lambda row: (-means[row], self.names[row]))[:count]
+        return self._first(-mean_rating(self.predicted), count)
 
     def worst(self, count: int) -> list[int]:
         """Rows of the photographs with the lowest predicted means, the lowest first."""
-        means = mean_rating(self.predicted)
-        return sorted(range(self.n), key=lambda row: (means[row], self.names[row]))[:count]
+        return self._first(mean_rating(self.predicted), count)
+
+    def _first(self, by: Floats, count: int) -> list[int]:
+        return sorted(range(self.n), key=lambda row: (by[row], self.names[row]))[:count]
 
 
 def evaluate(
@@ -217,11 +237,11 @@ def _statistics(part: PeoplePart, more: MoreStatistics, flat: MoreStatistics, in
 def _bins(people: Floats, means: Floats) -> list[ErrorBin]:
     edges, where = rating_edges(RATING_BINS), rating_bins(people, RATING_BINS)
     found = []
-    for number in np.unique(where).tolist():
-        a, b = people[where == number], means[where == number]
+    for place in np.unique(where).tolist():
+        a, b = people[where == place], means[where == place]
         found.append(
             ErrorBin(
-                float(edges[number]), float(edges[number + 1]), len(a), float((b - a).mean()),
+                float(edges[place]), float(edges[place + 1]), len(a), float((b - a).mean()),
                 float(np.abs(b - a).mean()), float((is_good(a) == is_good(b)).mean()),
             )
         )  # fmt: skip
@@ -231,3 +251,111 @@ def _bins(people: Floats, means: Floats) -> list[ErrorBin]:
 def too_few(n: int) -> str:
     """Why there are no intervals; "" where there are."""
     return f"{n} photograph{'' if n == 1 else 's'}; an interval takes {FEWEST}" if n < FEWEST else ""
+
+
+def judge_spread(
+    people: Floats, means: Floats, min_spread: float, ratio: Estimate, tails: Sequence[tuple[str, int, int]] = ()
+) -> Collapse:
+    """Judge the spread of predicted means.
+
+    Args:
+        people: mean ratings, shape (n,).
+        means: predicted ones, shape (n,).
+        min_spread: the least ratio that passes.
+        ratio: of the two spreads, with its interval.
+        tails: what each is called, how many photographs people put there and how many of them the network does.
+    """
+    theirs, ours = float(people.std()), float(means.std())
+
+    def verdict(status: str, told: str) -> Collapse:
+        return Collapse(status, told, min_spread, theirs, ours)
+
+    if min_spread == 0:
+        return verdict("not judged", f"the gate is off (--min-spread 0); the spread ratio is {ratio.value:.2f}")
+    if math.isnan(ratio.value) or theirs < _SAME:
+        return verdict("not judged", "people rate all these photographs alike: a spread ratio is not defined")
+    if ours < _SAME:
+        return verdict(
+            "failed",
+            f"every photograph is given the same rating, {means.mean():.2f}: the network has learned the average and "
+            "looks at nothing",
+        )
+    spread = f"their spread is {ratio.value:.2f} of people's ({ours:.2f} against {theirs:.2f} rating points)"
+    correlation = pearson(people, means)
+    if ratio.value >= min_spread:
+        told = f"the predictions do not crowd: {spread}, at least {min_spread:g}"
+        if correlation > 0 and ratio.value < 0.8 * correlation:
+            told += f"; yet a correlation of {correlation:.2f} would allow for that spread, {correlation:.2f}"
+        return verdict("passed", told)
+    told = f"the predictions crowd around {means.mean():.2f}: {spread}, below the {min_spread:g} asked for"
+    lost = [
+        f"of {there} photographs that people rate {what} it puts {found} there" for what, there, found in tails if there
+    ]
+    if lost:
+        told += "; " + ", ".join(lost)
+    if correlation > ratio.value:
+        told += f"; at its correlation of {correlation:.2f} an honest network spreads about {correlation:.2f}"
+    if ratio.low <= min_spread <= ratio.high:
+        told += f"; with {len(means)} photographs the interval, {ratio.low:.2f} to {ratio.high:.2f}, includes the limit"
+    return verdict("failed", told)
+
+
+_KNOWN = {row.field: row for row in PEOPLE}
+
+ROWS = (
+    _KNOWN["accuracy"],
+    Row(
+        "balanced_accuracy", "balanced accuracy", "% of photographs", "%", "mean of the accuracies on either side of 5"
+    ),
+    _KNOWN["srcc"],
+    _KNOWN["plcc"],
+    Row("std_srcc", "SRCC of the std", "-1 to 1", ".4f", "rank correlation of the ratings' standard deviations"),
+    Row("std_plcc", "PLCC of the std", "-1 to 1", ".4f", "linear correlation of the ratings' standard deviations"),
+    _KNOWN["mae"],
+    Row("rmse", "RMSE of the mean", POINTS, ".4f", "root of the mean squared difference of the mean rating"),
+    _KNOWN["bias"],
+    _KNOWN["emd_r1"],
+    _KNOWN["emd_r2"],
+    _KNOWN["spread_ratio"],
+)
+"""The statistics in the order and the words of tables and pages, by `Row.field` of `Evaluation.statistics`."""
+
+
+def undefined(e: Evaluation) -> str:
+    """Why numbers are missing, in one line; "" where none is."""
+    named: dict[str, list[str]] = {}
+    for row in ROWS:
+        why = e.statistics[row.field].undefined
+        if why:
+            named.setdefault(why, []).append(row.label)
+    told = [f"{', '.join(labels)} ({why})" for why, labels in named.items()]
+    return "; ".join(told + ([f"all intervals ({too_few(e.n)})"] if too_few(e.n) else []))
+
+
+def constant_of(statistic: Statistic, row: Row) -> str:
+    """The constant answer's number."""
+    return number(statistic.constant, row.form)
+
+
+def percent(share: float | None) -> str:
+    """A share as published results give theirs: two decimals."""
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def tail_line(tail: Tail) -> str:
+    """What became of one tail, in words."""
+    of = f"{tail.side} {tail.edge:g}"
+    if tail.people == 0:
+        return f"nobody's mean is {of}: recall is undefined; the model puts {tail.model:,} there"
+    return (
+        f"people rate {tail.people:,} {of}, the model puts {tail.both:,} of them there "
+        f"({number(tail.recall.value, '%')}), and {tail.model - tail.both:,} others"
+    )
+
+
+def answer_line(e: Evaluation) -> str:
+    """What the constant answer is."""
+    return (
+        f"the constant answer gives every photograph the mean histogram of {e.constant.of} (mean "
+        f"{e.constant.mean:.3f}); always saying “good” is right for {number(e.constant.good_accuracy, '%')}"
+    )

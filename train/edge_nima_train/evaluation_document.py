@@ -9,7 +9,6 @@ from typing import Any
 
 from edge_nima.agreement import FLIP_AT, LEVEL
 from edge_nima.distribution import mean_rating
-from edge_nima.errors import printable
 from edge_nima.people import Estimate, people_means
 from edge_nima_train.evaluation import Evaluation
 
@@ -64,7 +63,7 @@ def as_json(e: Evaluation) -> str:
 def _photographs(e: Evaluation, rows: list[int]) -> list[dict[str, Any]]:
     people, model = people_means(e.people), mean_rating(e.predicted)
     return [
-        {"name": printable(e.names[row]), "people": float(people[row]), "model": float(model[row])} for row in rows
+        {"name": e.names[row], "people": float(people[row]), "model": float(model[row])} for row in rows
     ]  # fmt: skip
 
 

@@ -15,8 +15,16 @@ from edge_nima.report.photographs import histograms
 from edge_nima.report.rows import Row, interval, number, photographs
 from edge_nima.report.thumbnails import thumbnail
 from edge_nima_train import figures
-from edge_nima_train.evaluation import Evaluation, Statistic
-from edge_nima_train.evaluation_rows import ROWS, answer_line, constant_of, percent, tail_line, undefined
+from edge_nima_train.evaluation import (
+    ROWS,
+    Evaluation,
+    Statistic,
+    answer_line,
+    constant_of,
+    percent,
+    tail_line,
+    undefined,
+)
 from edge_nima_train.more_statistics import Tail
 
 _TILES = ("srcc", "plcc", "accuracy", "emd_r2", "mae", "spread_ratio")

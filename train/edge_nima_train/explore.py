@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_nima.ava import rating_bins, rating_edges
 from edge_nima.distribution import Floats, as_distribution, rating_std
 from edge_nima.errors import RequestError
+from edge_nima.label_text import TEN
+from edge_nima.labels import rating_bins, rating_edges
 from edge_nima_train.explore_names import GroupNames
-from edge_nima_train.manifest import Manifest
+from edge_nima_train.manifest import SCALE_OF_SOURCE, Manifest
 
 SHEET = 24
 """Photographs on a contact sheet."""
@@ -86,6 +87,8 @@ class Exploration:
     """All that the page shows."""
 
     manifest: Manifest
+    scale: str
+    """Of the ratings where they come from: "1..10", or a list of several."""
     seed: int
     mean_rating: Description
     means: Histogram
@@ -144,6 +147,7 @@ def explore(manifest: Manifest, names: GroupNames, *, seed: int = 0) -> Explorat
     challenges, _ = _groups([manifest.columns.get("challenge")], means, names.challenges)
     return Exploration(
         manifest=manifest,
+        scale=", ".join(dict.fromkeys(manifest.columns.get(SCALE_OF_SOURCE, (str(TEN),)))),
         seed=seed,
         mean_rating=describe(means),
         means=_histogram(means, np.round(np.arange(1, 10 + MEAN_WIDTH / 2, MEAN_WIDTH), 12)),

@@ -11,6 +11,7 @@ from typing import Any
 from edge_nima import __version__
 from edge_nima.agreement import is_good
 from edge_nima.errors import OutputError, PictureError, RequestError, printable, reason
+from edge_nima.label_text import TEN
 from edge_nima.records import write_whole
 from edge_nima.report.parts import cell, document, figure, listing, table, text, tile, write_document
 from edge_nima.report.plots import need_matplotlib
@@ -43,9 +44,10 @@ def as_document(exploration: Exploration) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "manifest": {"name": printable(e.manifest.labels.name), "sha256": e.manifest.labels.sha256},
+        "manifest": {"name": e.manifest.labels.name, "sha256": e.manifest.labels.sha256},
         "n": len(e.manifest),
         "votes": e.votes,
+        "scale": {"of_source": e.scale, "here": str(TEN)},
         "definitions": _HOW,
         "number_of_ratings": optional(e.number_of_ratings),
         "mean_rating": asdict(e.mean_rating),
@@ -64,7 +66,7 @@ def as_document(exploration: Exploration) -> dict[str, Any]:
         "sheets": {
             "seed": e.seed,
             **{
-                sheet: [{"name": printable(names[row]), "mean": float(means[row])} for row in rows]
+                sheet: [{"name": names[row], "mean": float(means[row])} for row in rows]
                 for sheet, rows in (("sample", e.sample), ("best", e.best), ("worst", e.worst))
             },
         },
@@ -114,7 +116,7 @@ def write_exploration(exploration: Exploration, folder: Path, step: Callable[[],
 def page(exploration: Exploration, step: Callable[[], None] = lambda: None) -> tuple[str, int]:
     """The page, and how many photographs it shows."""
     e = exploration
-    title = f"What is in {printable(e.manifest.labels.name)}"
+    title = f"What is in {e.manifest.labels.name}"
     sheets, shown = _sheets(e, step)
     sections = [
         _head(e, title), _notes(e), _tiles(e), _statistics(e), _plots(e), _bins(e),
@@ -128,9 +130,15 @@ def page(exploration: Exploration, step: Callable[[], None] = lambda: None) -> t
 def _head(e: Exploration, title: str) -> str:
     rows = [("labels", f"{text(e.manifest.labels.name)}, SHA-256 {e.manifest.labels.sha256[:16]}…")]
     rows.append(("photographs", f"n = {len(e.manifest):,}, in {text(e.manifest.images)}"))
+    rows.append(("scale", text(scale_told(e))))
     if set(e.splits) != {""}:
         rows.append(("splits", ", ".join(f"{text(split or 'none')} {n:,}" for split, n in e.splits.items())))
     return f'<h1>{text(title)}</h1>\n<dl class="sides">{"".join(f"<dt>{a}</dt><dd>{b}</dd>" for a, b in rows)}</dl>'
+
+
+def scale_told(e: Exploration) -> str:
+    """On which scale ratings are, and were."""
+    return str(TEN) if e.scale == str(TEN) else f"{TEN}, brought to it from {printable(e.scale)}"
 
 
 def _notes(e: Exploration) -> str:

@@ -15,25 +15,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_nima.agreement import pearson, spearman
-from edge_nima.distribution import Floats, earth_movers_distance, mean_rating
+from edge_nima.distribution import earth_movers_distance, mean_rating
 from edge_nima.errors import RequestError, TrainingError, printable
-from edge_nima.pixels import Pixels
 from edge_nima_train import backend, stages
-from edge_nima_train.batches import Loader
 from edge_nima_train.config import Config, HeadPhase, Phase
-from edge_nima_train.features import cached_features, plan_view, shards_key
-from edge_nima_train.loss import smooth
+from edge_nima_train.features import cached_features
+from edge_nima_train.inputs import open_inputs
+from edge_nima_train.loader import Loader
+from edge_nima_train.loss import loss_of, smooth
 from edge_nima_train.manifest import TRAIN, VALIDATION
-from edge_nima_train.material import draw_shares, material
 from edge_nima_train.network import features_of, in_float32, preprocessing_of, set_weights
-from edge_nima_train.order import Epoch, plan_epoch
+from edge_nima_train.order import Epoch, draw_shares, draw_views, plan_epoch, plan_view
 from edge_nima_train.run_folder import RunFolder
-from edge_nima_train.schedule import learning_rate
 from edge_nima_train.shards import Shards
 from edge_nima_train.start import IMAGENET, NOTHING, start_network, weights_path
 from edge_nima_train.state import Position, State, load_state, save_state
+from edge_nima_train.steps import Steps, one_ahead, steps_of
 
-EVALUATED_AT_ONCE = 64
+LOSSES_READ_EVERY_S = 0.5
+"""To read a loss is to wait for the device: steps go on without that in between."""
+_SAME_ANSWER = 1e-6
+"""Rating points: with a smaller spread of its answers a network says the same of every photograph."""
+
+_CERTAIN = 0.999
+"""A share of one rating: an untrained network also says the same of every photograph, but not with certainty."""
+
+Features = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Of the training photographs' views, (views, n, width), and of those that validate, (m, width)."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +63,12 @@ class Stopped(Exception):
 def fit(config: Config, out: Path, *, overwrite: bool = False, watch: Watch = Watch()) -> RunFolder:
     """Train. Killed at any moment, the same call goes on from the last saved state and ends with the same weights.
 
+    It starts processes: a program calls it under `if __name__ == "__main__":`.
+
     Args:
         config: all of it.
         out: the run folder.
-        overwrite: start anew where a run of any configuration is.
+        overwrite: start anew where a run of any configuration is; where only phase 2 is another, phase 1 is kept.
         watch: who looks on.
 
     Returns:
@@ -68,7 +78,7 @@ def fit(config: Config, out: Path, *, overwrite: bool = False, watch: Watch = Wa
         RequestError: a folder of another configuration, photographs or weights that are not there, or a state that does
             not fit.
         CheckpointError: weights of another architecture.
-        TrainingError: the loss is no number any more.
+        TrainingError: the loss is no number any more, or every photograph is given the same answer.
         OutputError: something cannot be written.
         Stopped: as `watch` asked.
     """
@@ -79,32 +89,34 @@ def fit(config: Config, out: Path, *, overwrite: bool = False, watch: Watch = Wa
             watch.told(f"'{printable(out)}' is complete; --overwrite trains anew")
             return folder
         backend.prepare(config.run)
-        shards = material(config, folder, watch.progress, watch.told)
-        with Loader(shards, config.network.input, config.run.workers) as loader:
-            _Training(config, folder, shards, loader, watch).run()
+        shards = open_inputs(config, folder, watch.progress, watch.told)
+        batch = max(config.phase1.batch, config.phase2.batch)
+        with Loader(shards, batch, config.run.workers) as loader:
+            _Training(config, folder, loader, watch).run()
         return folder
 
 
 class _Training:
     """One run: what its steps share."""
 
-    def __init__(self, config: Config, folder: RunFolder, shards: Shards, loader: Loader, watch: Watch) -> None:
-        self.config, self.folder, self.shards, self.loader, self.watch = config, folder, shards, loader, watch
-        self.rows, self.judges = shards.rows(TRAIN), shards.rows(VALIDATION)
-        if not len(self.rows) or not len(self.judges):
-            lacks = TRAIN if not len(self.rows) else VALIDATION
-            raise RequestError(
-                f"'{printable(shards.folder)}' has no photographs of split {lacks}: edge-nima data split"
-            )
+    model: Any
+    optimizer: Any
+    steps: Steps
+
+    def __init__(self, config: Config, folder: RunFolder, loader: Loader, watch: Watch) -> None:
+        self.config, self.folder, self.loader, self.watch = config, folder, loader, watch
+        self.shards = loader.shards
+        self.rows, self.judges = rows_of(self.shards, TRAIN), rows_of(self.shards, VALIDATION)
         n = config.network
         self.how = preprocessing_of(
             n.architecture, n.input, config.data.filter, config.data.fit, config.data.longest_edge
         )
-        self.targets = smooth(shards.distributions, config.loss.label_smoothing).astype(np.float32)
-        self.slack = shards.size - n.input
-        self.shares = draw_shares(config, shards, self.rows)
+        self.targets = smooth(self.shards.distributions, config.loss.label_smoothing).astype(np.float32)
+        self.slack = self.shards.size - n.input
+        self.shares = draw_shares(self.shards.means[self.rows], self.shards.weights, self.rows, config.augment.rare)
         self.network = start_network(config)
-        # For the files: a checkpoint of half precision would not convert.
+        stages.check_freeze(self.network, config.phase2.freeze)
+        # What is kept, and what is judged: a checkpoint of half precision would not convert.
         self.export = in_float32(self.network) if config.run.precision != "float32" else self.network
         self.saved_at = monotonic()
 
@@ -115,7 +127,7 @@ class _Training:
         if state is None:
             if self.config.network.batch_norm == "re-estimated":
                 self._reestimate()
-            state = State(Position(), self._network_state(), [])
+            state = State(Position(), stages.values_of(self.network.variables), [])
             save_state(self.folder / "state.npz", state)
         else:
             _assign(self.network.variables, state.network, "network")
@@ -151,87 +163,106 @@ class _Training:
         else:
             stages.thaw(self.network, self.config.phase2.freeze, self.config.phase2.batch_norm)
         features = self._features(phase) if isinstance(phase, HeadPhase) and phase.views else None
-        self.model = stages.head_on_features(self.network) if features else stages.from_pixels(self.network, self.how)
-        stages.compile_stage(self.model, phase, self.config)
+        devices = self.config.run.devices
+        self.size = min(phase.batch, len(self.rows) // devices * devices)
+        if not self.size:
+            raise RequestError(f"{len(self.rows)} photographs to train on are fewer than run.devices, {devices}")
+        if features:
+            self.model, self.judge = (stages.head_on_features(one) for one in (self.network, self.export))
+        else:
+            self.model = stages.from_crops(self.network, self.how)
+            self.judge = stages.from_pixels(self.export, self.how)
+        self.optimizer = stages.optimizer_for(self.model, phase, len(self.rows) // self.size)
         if held:
-            _assign(self.model.optimizer.variables, held, "optimiser")
+            _assign(self.optimizer.variables, held, "optimiser")
+        self.steps = steps_of(self.model, self.optimizer, loss_of(self.config.loss.kind))
         while self.at.epoch < phase.epochs:
             self._epoch(number, phase, features)
             if phase.patience and self.at.stale >= phase.patience:
                 self.watch.told(f"phase {number}: no better for {self.at.stale} epochs, it ends here")
                 break
 
-    def _epoch(self, number: int, phase: Phase, features: tuple[Floats, Floats] | None) -> None:
+    def _epoch(self, number: int, phase: Phase, features: Features | None) -> None:
+        augment = self.config.augment
         plan = plan_epoch(
-            self.config.run.seed, number, self.at.epoch, self.rows, batch=phase.batch, slack=self.slack,
-            crop=self.config.augment.crop, flip=self.config.augment.flip, shares=self.shares,
+            self.config.run.seed, number, self.at.epoch, self.rows, batch=self.size, slack=self.slack,
+            crop=augment.crop, flip=augment.flip, shares=self.shares,
         )  # fmt: skip
-        size = min(phase.batch, len(plan))
-        steps = len(plan) // size
-        began, waited = perf_counter() - self.at.seconds, self.loader.waited_s
+        steps, already = len(plan) // self.size, self.at.seconds
+        began, waited = perf_counter() - already, self.loader.waited_s
         what = f"phase {number}, epoch {self.at.epoch + 1}/{phase.epochs}"
-        for inputs, rows in self._batches(number, phase, plan, features):
-            rate = learning_rate(phase, self.at.epoch * steps + self.at.step, steps)
-            self.model.optimizer.learning_rate = rate
-            loss = float(self.model.train_on_batch(inputs, self.targets[rows]))
+        first, unread, read_at = self.at.step, list[Any](), monotonic()
+        for step, batch in enumerate(one_ahead(self.steps, self._batches(plan, features)), first + 1):
+            unread.append(self.steps(*batch))
+            stopping = self.watch.stopping()
+            saving = 0 < self.config.run.save_minutes * 60 < monotonic() - self.saved_at
+            if stopping or saving or step == steps or monotonic() - read_at > LOSSES_READ_EVERY_S:
+                self._read_losses(number, plan, unread)
+                read_at, self.at.seconds = monotonic(), perf_counter() - began
+                rate = (step - first) * self.size / (self.at.seconds - already)
+                self.watch.progress(what, step, steps, f"loss {np.mean(self.at.losses):.5f}, {rate:.0f}/s")
+            if stopping or saving:
+                self._save()
+            if stopping:
+                raise Stopped
+        rate = stages.learning_rate(phase, (self.at.epoch + 1) * steps - 1, steps)
+        self._end_epoch(
+            number, phase, features,
+            {"learning_rate": rate, "photographs": len(plan), "waited_for_data": self.loader.waited_s - waited},
+            began,
+        )  # fmt: skip
+
+    def _read_losses(self, number: int, plan: Epoch, unread: list[Any]) -> None:
+        """Wait for the device, and take the losses of the steps that it has done."""
+        for value in unread:
+            loss, done = float(value), self.at.step * self.size
             if not math.isfinite(loss):
-                self._refuse_loss(number, loss, rows)
+                self._refuse_loss(number, loss, plan.rows[done : done + self.size])
             self.at.losses.append(loss)
             self.at.step += 1
-            seconds = perf_counter() - began
-            photographs = self.at.step * size / seconds
-            self.watch.progress(what, self.at.step, steps, f"loss {np.mean(self.at.losses):.5f}, {photographs:.0f}/s")
-            self.at.seconds = seconds
-            if self.watch.stopping():
-                self._save()
-                raise Stopped
-            if 0 < self.config.run.save_minutes * 60 < monotonic() - self.saved_at:
-                self._save()
-        self._end_epoch(number, phase, features, size * steps, self.loader.waited_s - waited, perf_counter() - began)
+        unread.clear()
 
-    def _batches(
-        self, number: int, phase: Phase, plan: Epoch, features: tuple[Floats, Floats] | None
-    ) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
+    def _batches(self, plan: Epoch, features: Features | None) -> Iterator[tuple[Any, Any]]:
+        """Inputs and targets from where the epoch is."""
+        first = self.at.step
+        starts = range(first * self.size, len(plan), self.size)
+        parts = [slice(start, start + self.size) for start in starts]
         if features is None:
-            yield from self.loader.batches(plan, phase.batch, self.at.step)
+            cut = self.loader.batches(plan, self.how.width, self.size, first)
+            for part, pixels in zip(parts, cut, strict=True):
+                yield [pixels, plan.mirrored[part]], self.targets[plan.rows[part]]
             return
         views = features[0]
         place = np.full(len(self.shards), -1)
         place[self.rows] = np.arange(len(self.rows))
-        seed = self.config.run.seed
-        chosen = np.random.Generator(np.random.Philox(key=[seed, 3 << 32 | self.at.epoch])).integers(
-            0, len(views), len(plan)
-        )
-        size = min(phase.batch, len(plan))
-        for start in range(self.at.step * size, len(plan), size):
-            rows = plan.rows[start : start + size]
-            yield views[chosen[start : start + size], place[rows]], rows
+        chosen = draw_views(self.config.run.seed, self.at.epoch, len(views), len(plan))
+        for part in parts:
+            yield views[chosen[part], place[plan.rows[part]]], self.targets[plan.rows[part]]
 
     def _end_epoch(
-        self, number: int, phase: Phase, features: tuple[Floats, Floats] | None, shown: int, waited: float, took: float
+        self, number: int, phase: Phase, features: Features | None, more: dict[str, Any], began: float
     ) -> None:
-        at = self.at
-        loss, rate = float(np.mean(at.losses)), float(self.model.optimizer.learning_rate)
-        averaged = stages.averaging(self.model)
-        if averaged:
-            stages.swap_average(self.model)
-        judged = self._judge(phase, features)
+        at, loss = self.at, float(np.mean(self.at.losses))
+        more["waited_for_data"] = round(more["waited_for_data"] / (perf_counter() - began), 4)
+        self.steps.sync()
+        averaged = stages.swap_average(self.optimizer)
+        if self.export is not self.network:
+            set_weights(self.export, self.network.get_weights())
+        judged = self._judge(number, phase, features)
         better = at.best is None or judged["val_loss"] < at.best
         if better:
             at.best = judged["val_loss"]
-            self._export("model.keras")
+            self.folder.save_model("model.keras", self.export)
+        if not averaged or at.epoch + 1 == phase.epochs or phase.patience:
+            self.folder.save_model("last.keras", self.export)
         if averaged:
-            if at.epoch + 1 == phase.epochs or phase.patience:
-                self._export("last.keras")
-            stages.swap_average(self.model)
-        else:
-            self._export("last.keras")
+            stages.swap_average(self.optimizer)
         at.stale = 0 if at.phase_best is None or judged["val_loss"] < at.phase_best else at.stale + 1
         at.phase_best = judged["val_loss"] if at.stale == 0 else at.phase_best
+        took = perf_counter() - began
         line = {
-            "phase": number, "epoch": at.epoch + 1, "loss": loss, **judged, "best": better, "learning_rate": rate,
-            "photographs": shown, "seconds": round(took, 3), "photographs_per_second": round(shown / took, 1),
-            "waited_for_data": round(waited / took, 4),
+            "phase": number, "epoch": at.epoch + 1, "loss": loss, **judged, "best": better, **more,
+            "seconds": round(took, 3), "photographs_per_second": round(more["photographs"] / at.seconds, 1),
         }  # fmt: skip
         at.history.append({key: _finite(value) for key, value in line.items()})
         self.folder.write_steps(number, at.epoch + 1, at.losses)
@@ -245,19 +276,26 @@ class _Training:
             f"{took:.0f} s{' *' if better else ''}"
         )
 
-    def _judge(self, phase: Phase, features: tuple[Floats, Floats] | None) -> dict[str, float]:
-        """The validation photographs' loss and statistics, on the very pixels that a device will see."""
+    def _judge(self, number: int, phase: Phase, features: Features | None) -> dict[str, float]:
+        """Loss and statistics of what is exported on the validation photographs, on the pixels a device will see."""
         if features is not None:
-            predicted = stages.predict(self.model, features[1], EVALUATED_AT_ONCE)
+            predicted = stages.predict(self.judge, features[1], phase.batch)
         else:
-            parts = [stages.predict(self.model, pixels, EVALUATED_AT_ONCE) for pixels in self._judging_pixels()]
-            predicted = np.concatenate(parts)
+            pixels = self.loader.pictures(self.judges, self.how.width, phase.batch)
+            predicted = np.concatenate(list(stages.predictions(self.judge, pixels, phase.batch))).astype(np.float64)
         truth = self.shards.distributions[self.judges]
         if not np.isfinite(predicted).all():
-            raise TrainingError("the network's answers are no numbers any more: lower the learning rate")
+            raise TrainingError(f"the network's answers are no numbers any more: lower phase{number}.learning_rate")
         predicted = predicted / predicted.sum(axis=1, keepdims=True)
         emd = earth_movers_distance(truth, predicted)
         people, means = self.shards.means[self.judges], mean_rating(predicted)
+        last = number == 2 and self.at.epoch + 1 == phase.epochs
+        if len(means) > 1 and means.std() < _SAME_ANSWER and (last or predicted.max() > _CERTAIN):
+            raise TrainingError(
+                f"after epoch {self.at.epoch + 1} of phase {number} the network gives all {len(means)} photographs of "
+                f"the validation the same answer, {means[0]:.3f}: lower phase{number}.learning_rate, "
+                f"{phase.learning_rate:g}"
+            )
         spread = float(people.std())
         return {
             "val_loss": float((emd**2).mean() if self.config.loss.kind == "squared-emd" else emd.mean()),
@@ -269,66 +307,48 @@ class _Training:
             "val_spread_ratio": float(means.std()) / spread if spread > 0 else math.nan,
         }
 
-    def _judging_pixels(self) -> Iterator[Pixels]:
-        """The validation photographs, some batches at a time."""
-        held: list[Pixels] = []
-        for picture in self.loader.pictures(self.judges):
-            held.append(picture)
-            if len(held) == 8 * EVALUATED_AT_ONCE:
-                yield np.stack(held)
-                held = []
-        if held:
-            yield np.stack(held)
-
-    def _features(self, phase: HeadPhase) -> tuple[Floats, Floats]:
-        """Features of the training photographs' views, (views, n, width), and of those that validate, (m, width)."""
-        base = stages.from_pixels(features_of(self.network), self.how)
-        width = int(base.output.shape[-1])
-        plans = [
-            plan_view(self.config.run.seed, view, self.rows, self.slack, self.config.augment)
-            for view in range(phase.views)
-        ]
+    def _features(self, phase: HeadPhase) -> Features:
+        base = stages.from_crops(features_of(self.network), self.how)
+        plans = [self._view(view) for view in range(phase.views)]
         weights = hashlib.sha256()
         for values in self.network.get_weights()[:-2]:
             weights.update(np.ascontiguousarray(values).tobytes())
-        key = f"{weights.hexdigest()} {shards_key(self.shards)}"
-
-        def features(pixels: Pixels) -> NDArray[np.float32]:
-            return np.asarray(stages.predict(base, pixels, EVALUATED_AT_ONCE), np.float32)
 
         def step(done: int, total: int) -> None:
             self.watch.progress("features of the frozen base", done, total, "")
             if self.watch.stopping():
                 raise Stopped
 
-        views = cached_features(self.folder / "features", features, width, self.loader, plans, key, step)
-        judging = np.concatenate([features(pixels) for pixels in self._judging_pixels()])
-        return np.asarray(views), judging
+        key = f"{weights.hexdigest()} {self.config.run.precision}"
+        views = cached_features(self.folder / "features", base, self.loader, plans, phase.batch, key, step)
+        exact = stages.from_pixels(features_of(self.export), self.how)
+        pixels = self.loader.pictures(self.judges, self.how.width, phase.batch)
+        return views, np.concatenate(list(stages.predictions(exact, pixels, phase.batch)))
+
+    def _view(self, view: int) -> Epoch:
+        augment = self.config.augment
+        return plan_view(
+            self.config.run.seed, view, self.rows, self.slack, crop=augment.crop, flip=augment.flip
+        )  # fmt: skip
 
     def _reestimate(self) -> None:
         self.watch.told("taking the statistics of batch normalisation anew")
-        plan = plan_view(self.config.run.seed, 0, self.rows, self.slack, self.config.augment)
+        plan = self._view(0)
         some = np.random.default_rng(self.config.run.seed).permutation(len(plan))[:1024]
         drawn = Epoch(plan.rows[some], plan.left[some], plan.top[some], plan.mirrored[some])
-        batches = [pixels for pixels, _ in self.loader.batches(drawn, 64)]
+        batches = self.loader.batches(drawn, self.how.width, min(64, self.loader.batch))
         stages.reestimate_batch_norm(self.network, batches, self.how)
 
     def _to_phase_2(self) -> None:
         self.at = dataclasses.replace(self.at, phase=2, epoch=0, step=0, losses=[], phase_best=None, stale=0)
-        save_state(self.folder / "state.npz", State(self.at, self._network_state(), []))
-
-    def _network_state(self) -> list[NDArray[Any]]:
-        return stages.values_of(self.network.variables)
+        save_state(self.folder / "state.npz", State(self.at, stages.values_of(self.network.variables), []))
+        self.folder.end_phase_1()
 
     def _save(self) -> None:
-        state = State(self.at, self._network_state(), stages.values_of(self.model.optimizer.variables))
-        save_state(self.folder / "state.npz", state)
+        self.steps.sync()
+        network, optimizer = stages.values_of(self.network.variables), stages.values_of(self.optimizer.variables)
+        save_state(self.folder / "state.npz", State(self.at, network, optimizer))
         self.saved_at = monotonic()
-
-    def _export(self, name: str) -> None:
-        if self.export is not self.network:
-            set_weights(self.export, self.network.get_weights())
-        self.folder.save_model(name, self.export)
 
     def _refuse_loss(self, number: int, loss: float, rows: NDArray[np.intp]) -> None:
         names = ", ".join(printable(self.shards.names[row]) for row in rows[:3])
@@ -341,7 +361,8 @@ class _Training:
         from tensorboardX import SummaryWriter
 
         at = len(self.at.history)
-        with SummaryWriter(str(self.folder / "tensorboard"), purge_step=at) as writer:
+        # A file's name holds the second that it was begun in: two epochs may end within one.
+        with SummaryWriter(str(self.folder / "tensorboard"), purge_step=at, filename_suffix=f".{at:05}") as writer:
             for key, value in line.items():
                 if isinstance(value, float) and math.isfinite(value):
                     writer.add_scalar(key.replace("val_", "validation/"), value, at)
@@ -351,10 +372,20 @@ class _Training:
 
         write_plots(self.folder, self.at.history)
         best = min(self.at.history, key=lambda line: line["val_loss"])
-        self.folder.finish({"epochs": len(self.at.history), "seconds": self._seconds(), "best": best})
+        seconds = float(round(sum(line["seconds"] for line in self.at.history), 1))
+        self.folder.finish({"epochs": len(self.at.history), "seconds": seconds, "best": best})
 
-    def _seconds(self) -> float:
-        return float(round(sum(line["seconds"] for line in self.at.history), 1))
+
+def rows_of(shards: Shards, split: str) -> NDArray[np.intp]:
+    """The rows of a split.
+
+    Raises:
+        RequestError: there are none.
+    """
+    rows = shards.rows(split)
+    if not len(rows):
+        raise RequestError(f"'{printable(shards.folder)}' has no photographs of split {split}: edge-nima data split")
+    return rows
 
 
 def _assign(variables: list[Any], values: list[NDArray[Any]], what: str) -> None:

@@ -25,8 +25,8 @@ from edge_nima_train.manifest import TRAIN, VALIDATION
 PHOTOGRAPHS = "photographs.csv"
 """Of a run folder: what was trained on."""
 _NEEDED = ("image_id", "file", "split")
-_HASHES = ("sha256", "source_sha256")
-"""Columns of content hashes: of the packed picture, and of the file that was packed."""
+HASHES = ("sha256", "source_sha256")
+"""Columns of content hashes. In a run's photographs.csv of the packed picture, and of the file that was packed."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def read_photographs(path: str | os.PathLike[str]) -> tuple[Photograph, ...]:
         cells = {key: value or "" for key, value in row.items() if key is not None}
         if cells["split"] not in (TRAIN, VALIDATION, "") or not (cells["file"] or cells["image_id"]):
             raise RequestError(f"{shown} line {rows.line_num} is no photograph of a run; possible: {possible}")
-        hashes = frozenset(cells[column] for column in _HASHES if cells.get(column))
+        hashes = frozenset(cells[column] for column in HASHES if cells.get(column))
         found.append(Photograph(cells["image_id"], cells["file"].replace("\\", "/"), hashes, cells["split"] or TRAIN))
     return tuple(found)
 

@@ -1,13 +1,12 @@
 """The manifest: one CSV row a photograph, with its file, ratings, split and weight. What every step reads and writes.
 
-A manifest is a label CSV (see `edge_nima.ava.read_labels`) with more columns, so any label CSV, and AVA.txt itself, is
-a manifest that says less.
+A manifest is a label CSV (see `edge_nima.labels.read_labels`) with more columns, so any label CSV, and AVA.txt itself,
+is a manifest that says less.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,18 +17,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_nima.ava import Labels, read_ava, read_labels
 from edge_nima.distribution import Floats
 from edge_nima.errors import OutputError, RequestError, printable, reason
-from edge_nima.label_text import NUMBER, VOTES, refusal
-from edge_nima.records import write_whole
+from edge_nima.label_text import NUMBER, SCALE_OPTION, TEN, VOTES, refusal
+from edge_nima.labels import Labels, read_ava, read_labels
+from edge_nima.names import name_of
+from edge_nima.records import csv_line, write_whole
 
 TRAIN, VALIDATION, TEST = "train", "val", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
-_READ_AS = {"train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION,
+READ_AS = {"train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION,
             "test": TEST, "testing": TEST, "": ""}  # fmt: skip
-OWN_COLUMNS = ("image_id", "file", *VOTES, "mean_rating", "split", "weight")
+OWN_COLUMNS = ("image_id", "file", *VOTES, "mean_rating", "scale", "split", "weight")
 """Columns with a meaning here; all others are kept as they are."""
+
+
+SCALE_OF_SOURCE = "scale_of_source"
+"""The column that says on which scale means were before they were brought to 1..10; where there is none, on that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +60,7 @@ class Manifest:
 
     def photograph(self, row: int) -> Path:
         """Where a photograph should be; labels without files mean `<id>.jpg`, as AVA has it."""
-        path = self.images / (self.labels.files[row] or f"{self.labels.ids[row]}.jpg")
-        if not path.name.isascii() and not path.exists():
-            # Names are composed when they are read; what macOS unpacked has them decomposed on the disk.
-            decomposed = Path(unicodedata.normalize("NFD", str(path)))
-            return decomposed if decomposed.exists() else path
-        return path
+        return self.images / (self.labels.files[row] or f"{self.labels.ids[row]}.jpg")
 
     def rows(self, split: str) -> NDArray[np.intp]:
         """The rows of a split, in order."""
@@ -74,6 +73,7 @@ class Manifest:
             self.labels.name, self.labels.sha256,
             tuple(self.labels.ids[row] for row in chosen), tuple(self.labels.files[row] for row in chosen),
             self.labels.means[chosen], None if self.labels.votes is None else self.labels.votes[chosen],
+            self.labels.scale,
         )  # fmt: skip
         return Manifest(
             labels, self.images, tuple(self.split[row] for row in chosen),
@@ -82,21 +82,28 @@ class Manifest:
         )  # fmt: skip
 
 
-def read_manifest(path: str | os.PathLike[str], images: str | os.PathLike[str] | None = None) -> Manifest:
+def read_manifest(
+    path: str | os.PathLike[str],
+    images: str | os.PathLike[str] | None = None,
+    scale: str | None = None,
+    ask: str = SCALE_OPTION,
+) -> Manifest:
     """Read a manifest, a label CSV or AVA.txt. Headings in any case; columns without one are left out.
 
     Args:
         path: the file.
         images: the folder that its files are relative to; None for the folder that the manifest is in.
+        scale: of its means, and `ask`: as of `read_labels`.
 
     Raises:
         RequestError: as `read_labels`, a split or weight that is none, two columns of one name, with the line; or no
             such folder.
     """
-    labels = read_labels(path)
+    labels = read_labels(path, scale, ask)
     folder = Path(path).parent if images is None else Path(images)
     if not folder.is_dir():
         raise RequestError(f"no such folder of photographs: '{printable(folder)}'")
+    labels = replace(labels, files=tuple(_on_disk(folder, file) for file in labels.files))
     n = len(labels)
     if not any(labels.files) and "," not in _first_line(path):
         rows = read_ava(path)
@@ -112,7 +119,15 @@ def read_manifest(path: str | os.PathLike[str], images: str | os.PathLike[str] |
     weights = None if given is None else np.array([weight_of(path, *one) for one in zip(numbers, given, strict=True)])
     if weights is not None and not weights.sum() > 0:
         raise RequestError(f"'{printable(path)}': every weight is 0; possible: at least one above 0")
-    return Manifest(labels, folder, split, weights, {k: v for k, v in cells.items() if k not in OWN_COLUMNS})
+    columns = {name: column for name, column in cells.items() if name not in OWN_COLUMNS}
+    return Manifest(labels, folder, split, weights, columns | scale_column(labels, columns))
+
+
+def scale_column(labels: Labels, columns: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+    """`SCALE_OF_SOURCE` for labels whose means were on another scale than 1..10; nothing where the columns have it."""
+    if labels.scale == TEN or SCALE_OF_SOURCE in columns:
+        return {}
+    return {SCALE_OF_SOURCE: (str(labels.scale),) * len(labels)}
 
 
 def write_manifest(path: str | os.PathLike[str], manifest: Manifest) -> None:
@@ -125,7 +140,7 @@ def write_manifest(path: str | os.PathLike[str], manifest: Manifest) -> None:
     # Not the paths as they are written: ".." of a linked folder is not the folder that the link is in.
     here, there = os.path.realpath(out.parent), Path(os.path.realpath(manifest.images))
     moved = replace(manifest, images=there)
-    files = [printable(os.path.relpath(moved.photograph(row), here)) for row in range(len(manifest))]
+    files = [name_of(os.path.relpath(moved.photograph(row), here)) for row in range(len(manifest))]
     try:
         write_whole(out, as_csv(manifest, files).encode("utf-8", "surrogateescape"))
     except OSError as error:
@@ -142,15 +157,22 @@ def as_csv(manifest: Manifest, files: Sequence[str]) -> str:
         columns["file"] = files
     if votes is not None:
         columns |= {name: _numbers(votes[:, place]) for place, name in enumerate(VOTES)}
-    columns |= {"mean_rating": _numbers(labels.means), "split": manifest.split}
+    columns["mean_rating"] = _numbers(labels.means)
+    if votes is None:
+        columns["scale"] = (str(TEN),) * len(labels)
+    columns["split"] = manifest.split
     if manifest.weights is not None:
         columns["weight"] = _numbers(manifest.weights)
     columns |= manifest.columns
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return text.getvalue()
+    return "".join(map(csv_line, (columns, *zip(*columns.values(), strict=True))))
+
+
+def _on_disk(folder: Path, file: str) -> str:
+    """A file as it is called in a folder: tables compose what macOS decomposes, and put spaces around it."""
+    if file.isascii() and file == file.strip():
+        return file
+    alike = (file, unicodedata.normalize("NFD", file), unicodedata.normalize("NFC", file), file.strip())
+    return next((one for one in alike if os.path.exists(folder / one)), file)
 
 
 def _numbers(values: Floats) -> list[str]:
@@ -164,7 +186,7 @@ def _first_line(path: str | os.PathLike[str]) -> str:
 
 def _cells(path: str | os.PathLike[str]) -> tuple[list[int], dict[str, tuple[str, ...]]]:
     """Line numbers, and every column's cells by its heading; `read_labels` has checked that they are a table."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file)
         header: list[str] = []
         lines, rows = [], []
@@ -188,9 +210,9 @@ def split_of(path: str | os.PathLike[str], line: int, cell: str) -> str:
     Raises:
         LabelError: it is none.
     """
-    if cell.lower() not in _READ_AS:
+    if cell.lower() not in READ_AS:
         raise refusal(path, line, f"split is '{printable(cell)}'", f"{', '.join(SPLITS)}, or empty")
-    return _READ_AS[cell.lower()]
+    return READ_AS[cell.lower()]
 
 
 def weight_of(path: str | os.PathLike[str], line: int, cell: str) -> float:

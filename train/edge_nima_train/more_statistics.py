@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge_nima.agreement import (
+    at_least,
     bootstrap_weights,
     is_good,
     pearson,
@@ -25,6 +25,8 @@ from edge_nima.people import Estimate, people_means
 
 LOW_TAIL, HIGH_TAIL = 4.0, 7.0
 """People's means below the one and above the other are the tails: what a collapsed network loses first."""
+_LOW: Callable[[Any], Any] = lambda means: ~at_least(means, LOW_TAIL)  # noqa: E731
+_HIGH: Callable[[Any], Any] = lambda means: ~at_least(-means, -HIGH_TAIL)  # noqa: E731
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ class MoreStatistics:
             name: values.astype(np.float64)
             for name, values in {
                 "good": good, "good_right": good & right, "bad": ~good, "bad_right": ~good & right,
-                "low": people < LOW_TAIL, "low_both": (people < LOW_TAIL) & (means < LOW_TAIL),
-                "high": people > HIGH_TAIL, "high_both": (people > HIGH_TAIL) & (means > HIGH_TAIL),
+                "low": _LOW(people), "low_both": _LOW(people) & _LOW(means),
+                "high": _HIGH(people), "high_both": _HIGH(people) & _HIGH(means),
                 "square": (means - people) ** 2,
             }.items()
         }  # fmt: skip
@@ -104,15 +106,15 @@ class MoreStatistics:
         """Both tails, beside an answer that is always `constant`."""
         people, means = self._people, self._means
 
-        def tail(name: str, side: str, edge: float, beyond: Callable[[Any, float], Any]) -> Tail:
-            theirs, ours = beyond(people, edge), beyond(means, edge)
+        def tail(name: str, side: str, edge: float, is_beyond: Callable[[Any], Any]) -> Tail:
+            theirs, ours = is_beyond(people), is_beyond(means)
             there = int(theirs.sum())
             return Tail(
                 side, edge, there, int(ours.sum()), int((theirs & ours).sum()), self.estimate(f"{name}_recall"),
-                float(beyond(constant, edge)) if there else math.nan,
+                float(is_beyond(constant)) if there else math.nan,
             )  # fmt: skip
 
-        return tail("low", "below", LOW_TAIL, operator.lt), tail("high", "above", HIGH_TAIL, operator.gt)
+        return tail("low", "below", LOW_TAIL, _LOW), tail("high", "above", HIGH_TAIL, _HIGH)
 
     def why_undefined(self) -> dict[str, str]:
         """A reason for each statistic that may not be defined."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,20 +55,42 @@ def build_network(
     if architecture.startswith("MobileNetV3"):
         more["include_preprocessing"] = scales_itself
     try:
-        base = getattr(keras.applications, architecture)(
-            input_shape=(input, input, 3), include_top=False, pooling="avg",
-            weights="imagenet" if imagenet else None, **more,
-        )  # fmt: skip
+        with warnings.catch_warnings():  # that there are no weights for this size, and those for 224 are taken
+            warnings.filterwarnings("ignore", "`input_shape` is undefined")
+            base = getattr(keras.applications, architecture)(
+                input_shape=(input, input, 3), include_top=False, pooling="avg",
+                weights="imagenet" if imagenet else None, **more,
+            )  # fmt: skip
     except Exception as error:
-        # Keras raises ValueError for widths without weights and bare Exception where the download fails.
-        offline = "; without a network, give network.weights a file" if imagenet else ""
+        if not imagenet or (isinstance(error, ValueError) and "alpha" in str(error)):
+            # No such width, or none with weights.
+            raise RequestError(f"{architecture} (alpha {alpha:g}) cannot be built: {reason(error)[:200]}") from error
+        why, (name, address) = reason(error).rpartition(" -- ")[2][:200], imagenet_file(architecture, alpha, input)
+        folder = printable(Path(os.environ.get("KERAS_HOME", "~/.keras"), "models"))
         raise RequestError(
-            f"{architecture} (alpha {alpha:g}) cannot be built: {reason(error)[:200]}{offline}"
+            f"ImageNet's weights of {architecture} cannot be fetched: {why}; get {name} from {address}{name}, and put "
+            f"it into '{folder}' or give it as network.weights"
         ) from error
     features = keras.layers.Dropout(dropout, name="dropout")(base.output)
     # The last layer in float32: a softmax of half precision has steps of 1/2048.
     head = keras.layers.Dense(BINS, activation="softmax", name=HEAD, dtype="float32")
     return keras.Model(base.input, head(features), name=f"nima_{architecture.lower()}")
+
+
+def imagenet_file(architecture: str, alpha: float, input: int) -> tuple[str, str]:
+    """Name of Keras' file with the ImageNet weights of a base, and the folder that it is fetched from, an address."""
+    place = "https://storage.googleapis.com/tensorflow/keras-applications/"
+    if architecture == "EfficientNetB0":
+        return "efficientnetb0_notop.h5", "https://storage.googleapis.com/keras-applications/"
+    if architecture.startswith("MobileNetV3"):
+        kind = architecture.removeprefix("MobileNetV3").lower()
+        return f"weights_mobilenet_v3_{kind}_224_{alpha}_float_no_top_v2.h5", f"{place}mobilenet_v3/"
+    side = input if input in (128, 160, 192) or (input, architecture) == (96, "MobileNetV2") else 224
+    if architecture == "MobileNetV2":
+        name = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_{side}_no_top.h5"
+        return name, f"{place}mobilenet_v2/"
+    tenths = "1_0" if alpha == 1 else f"{10 * alpha:.1f}".replace(".", "_")
+    return f"mobilenet_{tenths}_{side}_tf_no_top.h5", f"{place}mobilenet/"
 
 
 def preprocessing_of(
@@ -128,6 +153,10 @@ class Tensors:
     keras: str
     """Version that wrote it; "" where the file does not say."""
 
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of all of them."""
+        return [shape for arrays in self.layers.values() for shape in _shapes(arrays)]
+
 
 def recognise(tensors: Tensors, size: int = 224, *, scales_itself: bool = False) -> tuple[Any, str]:
     """The network that weights belong to, with them in it, and what it is in words.
@@ -149,7 +178,7 @@ def recognise(tensors: Tensors, size: int = 224, *, scales_itself: bool = False)
         what = f"{architecture} alpha={alpha:g}, average pooling, Dropout, Dense({BINS}, softmax)"
         if not problems:
             if architecture == "EfficientNetB0":
-                _divide_again(network, tensors.keras)
+                divide_again(network, tensors.keras)
             return network, what
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         tried.append((len(problems), f"does not hold the weights of {what}: {'; '.join(problems[:3])}{more}"))
@@ -206,7 +235,7 @@ def _keyed(network: Any, named: bool) -> Iterator[tuple[str, Any]]:
 
 def _candidates(tensors: Tensors) -> Iterator[tuple[str, float]]:
     """Networks and widths that have the first convolution and the last layer of these weights."""
-    shapes = [array.shape for arrays in tensors.layers.values() for array in arrays]
+    shapes = tensors.shapes()
     first = next((shape[3] for shape in shapes if len(shape) == 4 and shape[2] == 3), 0)
     width = next((shape[0] for shape in shapes if len(shape) == 2 and shape[1] == BINS), 0)
     if first and first == int(32 * width / 1024):
@@ -220,8 +249,11 @@ def _candidates(tensors: Tensors) -> Iterator[tuple[str, float]]:
         yield "EfficientNetB0", 1.0
 
 
-def _divide_again(network: Any, keras: str) -> None:
-    """Since Keras 2.9 an EfficientNet with ImageNet's weights divides by the root of its deviations a second time."""
+def divide_again(network: Any, keras: str) -> None:
+    """Since Keras 2.9 an EfficientNet with ImageNet's weights divides by the root of its deviations a second time.
+
+    It does so in a layer that has no weights; here its Normalization does, where `keras`, a version, wrote the weights.
+    """
     layer = next(layer for layer in network.layers if type(layer).__name__ == "Normalization")
     mean, variance, count = layer.get_weights()
     version = tuple(map(int, re.findall(r"\d+", keras)[:2]))

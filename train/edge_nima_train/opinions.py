@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from dataclasses import dataclass
 
 import numpy as np
 
-from edge_nima.ava import Labels
 from edge_nima.distribution import Floats
 from edge_nima.errors import RequestError, printable
 from edge_nima.joining import Opinions
@@ -71,22 +69,20 @@ def join(manifest: Manifest, opinions: Opinions) -> Joined:
     rows: list[int] = []
     predicted: list[Sequence[float]] = []
     missing, unscored = [], []
-    for row, shown in enumerate(map(printable, manifest.names)):
+    for row, name in enumerate(manifest.names):
         record = None if row not in by_row else opinions.records[by_row[row]][0]
         if record is None:
-            missing.append(shown)
+            missing.append(name)
         elif record.distribution is None:
-            unscored.append(f"{shown}: {printable(record.error or '')}")
+            unscored.append(f"{name}: {record.error}")
         else:
             rows.append(row)
             predicted.append(record.distribution)
     if not rows:
         first = unscored[0] if unscored else f"'{missing[0]}' has no record in {opinions.source}"
-        raise RequestError(
-            f"none of the {len(manifest)} photographs of {printable(manifest.labels.name)} has a score: {first}"
-        )
+        raise RequestError(f"none of the {len(manifest)} photographs of {manifest.labels.name} has a score: {first}")
     used = set(by_row.values())
-    others = tuple(printable(name) for name in opinions.records if name not in used)
+    others = tuple(name for name in opinions.records if name not in used)
     left_out = {
         "of the split without a record": tuple(missing),
         "that could not be scored": tuple(unscored),
@@ -101,26 +97,14 @@ def join(manifest: Manifest, opinions: Opinions) -> Joined:
 def _by_row(manifest: Manifest, names: Sequence[str], given: Sequence[str]) -> dict[int, str]:
     """Which record is of which row."""
     place = {name: row for row, name in enumerate(names)}
-    labels = _searchable(manifest.labels)
     found: dict[int, str] = {}
     for name in given:
         row = place.get(name)
-        row = labels.find(name) if row is None else row
+        row = manifest.labels.find(name) if row is None else row
         if row is None:
             continue
         if row in found:
-            both = f"'{printable(found[row])}' and '{printable(name)}'"
-            raise RequestError(
-                f"records {both} are both of '{printable(manifest.names[row])}': score each photograph once"
-            )
+            both = f"records '{found[row]}' and '{name}' are both of '{manifest.names[row]}'"
+            raise RequestError(f"{both}: score each photograph once")
         found[row] = name
     return found
-
-
-def _searchable(labels: Labels) -> Labels:
-    """Labels whose files have no detours: "../photos/1.jpg" ends no record's name, "photos/1.jpg" does."""
-    files = tuple(
-        str(PurePosixPath(*(part for part in PurePosixPath(file).parts if part not in ("..", "/")))) if file else ""
-        for file in labels.files
-    )
-    return replace(labels, files=files)

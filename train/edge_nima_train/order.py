@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_nima.ava import rating_bins
 from edge_nima.distribution import Floats
+from edge_nima.labels import rating_bins
 
 Rows = NDArray[np.intp]
 
@@ -73,6 +73,26 @@ def plan_epoch(
     return Epoch(drawn, left, top, mirrored if flip else np.zeros(n, bool))
 
 
+def plan_view(seed: int, view: int, rows: Rows, slack: int, *, crop: bool, flip: bool) -> Epoch:
+    """One view of each of some photographs, in their order: 0 is the centre, 1 its mirror image, others are drawn.
+
+    Args:
+        seed: of the run.
+        view: its number.
+        rows: the photographs.
+        slack: as for `plan_epoch`.
+        crop: as for `plan_epoch`.
+        flip: as for `plan_epoch`; without it view 1 is drawn too.
+    """
+    n = len(rows)
+    if view == 0 or (view == 1 and flip):
+        middle = np.full(n, slack // 2)
+        return Epoch(rows, middle, middle, np.full(n, view == 1))
+    drawn = plan_epoch(seed, 0, view, np.arange(n), batch=1, slack=slack, crop=crop, flip=flip)
+    place = np.argsort(drawn.rows)
+    return Epoch(rows, drawn.left[place], drawn.top[place], drawn.mirrored[place])
+
+
 def spread_draws(shares: Floats, n: int, random: np.random.Generator) -> Rows:
     """Indices drawn in proportion to `shares`, as evenly as can be (systematic resampling, Kitagawa 1996).
 
@@ -90,7 +110,29 @@ def spread_draws(shares: Floats, n: int, random: np.random.Generator) -> Rows:
     return drawn
 
 
-def rare_shares(means: Floats, most: int, bins: int = 10) -> Floats:
+def draw_views(seed: int, epoch: int, views: int, n: int) -> Rows:
+    """Which of its views each draw of an epoch of phase 1 shows: shape (n,), below `views`."""
+    drawn: Rows = np.random.Generator(np.random.Philox(key=[seed, 3 << 32 | epoch])).integers(0, views, n)
+    return drawn
+
+
+def draw_shares(means: Floats, weights: Floats | None, rows: Rows, rare: float) -> Floats | None:
+    """How often each training photograph is drawn; None for once each.
+
+    Args:
+        means: mean ratings of the training photographs, shape (len(rows),).
+        weights: of all photographs, or None.
+        rows: those to train on.
+        rare: as `most` of `rare_shares`; 1 is off.
+    """
+    shares = None if weights is None else weights[rows]
+    if rare > 1:
+        more = rare_shares(means, rare)
+        shares = more if shares is None else shares * more
+    return shares
+
+
+def rare_shares(means: Floats, most: float, bins: int = 10) -> Floats:
     """How often each photograph is shown so that rare rating bins are learnt too: 1 in the fullest bin, up to `most`.
 
     The square root of how much rarer its bin is than the fullest: half way, in factors, to bins that are all alike.

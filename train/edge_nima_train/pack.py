@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from edge_nima import tar_members
 from edge_nima.errors import OutputError, RequestError, printable, reason
-from edge_nima.lock import try_lock
+from edge_nima.lock import LOCK, claimed
 from edge_nima.pixels import Preprocessing
 from edge_nima.records import write_whole
 from edge_nima.scorer import available_cores
 from edge_nima_train.manifest import SPLITS, TEST, VALIDATION, Manifest, as_csv
-from edge_nima_train.shard_tar import BLOCK, ShardPlan, as_json, done_of, encoded, is_done, write_shard
+from edge_nima_train.shard_tar import BLOCK, ShardPlan, as_json, done_of, encoded, is_done, members_of, write_shards
 from edge_nima_train.shards import FORMAT, INDEX, PLACES, SOURCE, STATE, is_complete, read_state, splits_of
 
 PREPROCESSING = Preprocessing(filter="bilinear", antialias=True)
 """What training wants unless told otherwise: the filter whose scores change least with the photograph's size."""
 
+Pictures: TypeAlias = Callable[[Sequence[int]], Iterator[tuple[int, Path | bytes]]]
+"""Called with rows in order; each of them with its photograph, in that order. b"" is one that is not there."""
 _SAMPLE = 16
 _ROOM = 1.1  # how much more disk than the sample says
-_LOCK = ".lock"
 NONE = "none"
 """In the names of shards of photographs in no split."""
 
@@ -46,6 +46,8 @@ class PackReport:
     """Of all shards."""
     left_out: tuple[tuple[str, str], ...]
     """Name and reason of each photograph that cannot be read."""
+    members: Mapping[int, str]
+    """By row of the manifest, the path of its packed photograph in the folder, through a tar file."""
 
 
 def pack(
@@ -59,6 +61,7 @@ def pack(
     jobs: int | None = None,
     overwrite: bool = False,
     step: Callable[[], None] = lambda: None,
+    pictures: Pictures | None = None,
 ) -> PackReport:
     """Pack photographs. Stopped at any moment, the same call goes on, and ends with the same bytes.
 
@@ -76,32 +79,38 @@ def pack(
         jobs: photographs at once; None for the processor's cores.
         overwrite: start anew in a folder of other shards.
         step: called once for every photograph of the manifest.
+        pictures: reads photographs that are no files; several shards are then written at once.
 
     Raises:
         RequestError: settings that are impossible or not those of the folder, no photograph can be read, or another
             run is packing there.
         OutputError: the folder cannot be written, or its disk is too small or full.
     """
-    _check(manifest, size, preprocessing, quality, per_shard, jobs)
+    _check(size, preprocessing, quality, per_shard, jobs)
+    if pictures is None:
+        _check_there(manifest)
     settings = {
         "size": size, "preprocessing": preprocessing.to_json(), "quality": quality, "per_shard": per_shard,
         "photographs": len(manifest), "content": _content(manifest),
     }  # fmt: skip
     shards = _plan(manifest, size, preprocessing, quality, per_shard)
-    with _alone(out):
+    with claimed(out, "packing"):
         state = _start(out, settings, overwrite)
-        waiting = [shard for shard in shards if not is_done(out, shard)]
+        waiting, cores = [shard for shard in shards if not is_done(out, shard)], jobs or available_cores()
         for shard in shards:
             for _ in shard.rows if shard not in waiting else ():
                 step()
-        packed = 0
-        if waiting:
-            with ThreadPoolExecutor(jobs or available_cores()) as pool:
-                _check_room(manifest, out, waiting, pool)
-                for shard in waiting:
-                    packed += write_shard(manifest, out, shard, pool, step)
+        rows = [row for shard in waiting for row in shard.rows]
+        if pictures is None and waiting:
+            _check_room(manifest, out, waiting, cores)
+        given = ((row, manifest.photograph(row)) for row in rows) if pictures is None else pictures(sorted(rows))
+        packed = write_shards(manifest, out, waiting, given, cores, step)
         if waiting or not is_complete(out, state):
             _finish(manifest, out, settings, shards)
+    return _report(manifest, out, shards, packed)
+
+
+def _report(manifest: Manifest, out: Path, shards: Sequence[ShardPlan], packed: int) -> PackReport:
     done = [done_of(out, shard) for shard in shards]
     splits = splits_of(manifest)
     return PackReport(
@@ -110,12 +119,11 @@ def pack(
         packed,
         sum(one["bytes"] for one in done),
         tuple((name, why) for one in done for name, why in one["left_out"]),
+        {row: member for shard in shards for row, member in members_of(out, shard).items()},
     )
 
 
-def _check(
-    manifest: Manifest, size: int, preprocessing: Preprocessing, quality: int, per_shard: int, jobs: int | None
-) -> None:
+def _check(size: int, preprocessing: Preprocessing, quality: int, per_shard: int, jobs: int | None) -> None:
     side = preprocessing.width
     if preprocessing.height != side:
         raise RequestError(f"a model's input of {side}x{preprocessing.height}; possible to pack for: square ones")
@@ -127,7 +135,10 @@ def _check(
         raise RequestError(f"{per_shard} photographs in a shard; possible: 1 or more")
     if jobs is not None and jobs < 1:
         raise RequestError(f"--jobs {jobs}; possible: 1 or more")
-    if not any(manifest.photograph(row).is_file() for row in range(len(manifest))):
+
+
+def _check_there(manifest: Manifest) -> None:
+    if not any(tar_members.is_file(manifest.photograph(row)) for row in range(len(manifest))):
         raise RequestError(
             f"none of the {len(manifest)} photographs is there (such as '{printable(manifest.photograph(0))}'): "
             "say where they are with --images FOLDER"
@@ -157,9 +168,9 @@ def _plan(manifest: Manifest, size: int, exact: Preprocessing, quality: int, per
 def _start(out: Path, settings: Mapping[str, Any], overwrite: bool) -> Mapping[str, Any]:
     """Say in the folder what is being packed, or check that it is the same; what is known of it."""
     try:
-        state = None if overwrite and _clear(out) else read_state(out)
+        state = None if overwrite and clear(out) else read_state(out)
         if state is None:
-            ours = {_LOCK, f"{STATE}.new"}  # the second is of a run that was killed as it began
+            ours = {LOCK, f"{STATE}.new"}  # the second is of a run that was killed as it began
             foreign = next((path for path in out.iterdir() if path.name not in ours), None)
             if foreign is not None:
                 raise RequestError(
@@ -180,7 +191,7 @@ def _start(out: Path, settings: Mapping[str, Any], overwrite: bool) -> Mapping[s
     return state
 
 
-def _clear(out: Path) -> bool:
+def clear(out: Path) -> bool:
     """Take away what `pack` wrote and nothing else; last the file by which the folder is known as a pack."""
     if read_state(out) is None:
         return False
@@ -203,25 +214,7 @@ def _differences(given: Mapping[str, Any], there: Mapping[str, Any]) -> str:
     return printable(told)
 
 
-@contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Make the folder and be the only run that packs into it."""
-    path = out / _LOCK
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = open(path, "ab")  # noqa: SIM115
-    except OSError as error:
-        raise OutputError(f"cannot write '{printable(out)}': {reason(error)}") from error
-    with lock:
-        if not try_lock(lock):
-            raise RequestError(f"another run is packing into '{printable(out)}': wait for it, or give another --out")
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _check_room(manifest: Manifest, out: Path, waiting: Sequence[ShardPlan], pool: ThreadPoolExecutor) -> None:
+def _check_room(manifest: Manifest, out: Path, waiting: Sequence[ShardPlan], jobs: int) -> None:
     """Refuse to begin where a sample says that the disk is too small."""
     needed = 0.0
     for lossless in (False, True):
@@ -229,8 +222,9 @@ def _check_room(manifest: Manifest, out: Path, waiting: Sequence[ShardPlan], poo
         rows = [row for shard in shards for row in shard.rows]
         if not rows:
             continue
-        sample = encoded(manifest, shards[0], rows[:: max(1, len(rows) // _SAMPLE)], pool)
-        sizes = [len(content) for _, content in sample if isinstance(content, bytes)]
+        some = rows[:: max(1, len(rows) // _SAMPLE)]
+        sample = encoded(((row, manifest.photograph(row)) for row in some), dict.fromkeys(some, shards[0]), jobs)
+        sizes = [len(one.content) for one in sample if one.error is None]
         needed += len(rows) * (float(np.mean(sizes)) + 3 * BLOCK if sizes else 0) * _ROOM
     free = shutil.disk_usage(out).free
     if needed > free:
@@ -252,11 +246,10 @@ def _finish(manifest: Manifest, out: Path, settings: Mapping[str, Any], shards: 
     kept = manifest.only([row for row, _, _ in placed])
     splits = splits_of(manifest)
     columns = {"shard": tuple(tar for _, tar, _ in placed)}
-    columns |= {column: tuple(str(record[column]) for _, _, record in placed) for column in PLACES[1:]}
-    if (
-        "sha256" in kept.columns
-    ):  # of the photograph itself, by `edge-nima data verify`: the leakage guard knows it by that
-        columns |= {SOURCE: kept.columns["sha256"]}
+    # Shards that an earlier version began lack the hash of the photograph itself, by which the leakage guard knows it.
+    columns |= {
+        column: tuple(str(record.get(column, "")) for _, _, record in placed) for column in (*PLACES[1:], SOURCE)
+    }
     kept = replace(kept, split=tuple(splits[row] for row, _, _ in placed), columns=columns)
     content = as_csv(kept, kept.labels.files).encode("utf-8", "surrogateescape")
     state = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -13,17 +13,22 @@ from time import perf_counter
 import numpy as np
 
 from edge_nima.distribution import mean_rating, rating_std
-from edge_nima.errors import PictureError, printable, reason
+from edge_nima.errors import PictureError, RequestError, printable, reason
 from edge_nima.in_order import in_order
+from edge_nima.joining import same_pixels
+from edge_nima.names import name_of
 from edge_nima.pixels import MAX_MEGAPIXELS, Pixels, read_input
-from edge_nima.records import ScoreRecord
+from edge_nima.records import RecordFile, ScoreRecord, form_of, held_records, still_to_do
 from edge_nima.scorer import available_cores
 from edge_nima_train.checkpoint import BATCH, Checkpoint
+
+Progress = Callable[[str, int, int, str], None]
+SILENT: Progress = lambda stage, done, total, note: None  # noqa: E731
 
 
 def record_name(photograph: str | os.PathLike[str]) -> str:
     """What a record calls a photograph: its path as it was given, without detours such as `a/../`."""
-    return printable(os.path.normpath(photograph))
+    return name_of(os.path.normpath(photograph))
 
 
 def score_photographs(
@@ -74,3 +79,48 @@ def _records(trained: Checkpoint, batch: Sequence[tuple[Path, Pixels | PictureEr
             mean, std = float(mean_rating(p)), float(rating_std(p))
             records.append(ScoreRecord(name, mean, std, tuple(p.tolist()), trained.label, 0.0, preprocessing=how))
     return records
+
+
+def score_to_file(
+    trained: Checkpoint,
+    photographs: Sequence[Path],
+    output: Path,
+    *,
+    resume: bool = False,
+    jobs: int | None = None,
+    progress: Progress = SILENT,
+) -> tuple[int, int, int]:
+    """`score_photographs` into a file of records, .jsonl or .csv. Cut short, it leaves what it has in NAME.partial.
+
+    Args:
+        trained: the network.
+        photographs: in the order of the records.
+        output: the file; it is replaced.
+        resume: keep what it, or NAME.partial, holds of photographs with the same path, size and time.
+        jobs: as for `score_photographs`.
+        progress: called with a stage, how much of it is done, of how much, and a note.
+
+    Returns:
+        How many photographs this call scored, how many were kept, and how many of the first cannot be read.
+
+    Raises:
+        RequestError: what is there is of another network, or was made with other pixels.
+        OutputError: it cannot be written.
+    """
+    form, how = form_of(output), trained.preprocessing.describe()
+    held = held_records(output, form, trained.label) if resume else []
+    for record, _ in held:
+        if same_pixels(record.preprocessing or how) != same_pixels(how):
+            raise RequestError(
+                f"'{printable(output)}' holds scores made with '{printable(record.preprocessing or '')}', this run has "
+                f"'{how}': --overwrite starts again"
+            )
+    names, failures = [record_name(path) for path in photographs], 0
+    todo, held = still_to_do(photographs, names, held)
+    scored = score_photographs(trained, (path for path, _ in todo), jobs)
+    with RecordFile(output, form, held, names) as file, contextlib.closing(scored) as records:
+        for done, ((_, stamp), record) in enumerate(zip(todo, records, strict=True), 1):
+            file.write(record, stamp)
+            failures += record.error is not None
+            progress("scoring", done, len(todo), "")
+    return len(todo), len(held), failures

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from edge_nima.ava import few, read_id_list
 from edge_nima.errors import RequestError, printable
+from edge_nima.labels import few, read_id_list
 from edge_nima_train.manifest import Manifest
 
 _FILE = Path(__file__).with_name("published.toml")
@@ -42,15 +44,28 @@ class Official:
 
 
 @cache
-def _table() -> tuple[tuple[Published, ...], dict[str, float], tuple[float, float], int]:
-    raw = tomllib.loads(_FILE.read_text(encoding="utf-8"))
-    low, high = raw["gap"]
-    return tuple(Published(**one) for one in raw["result"]), raw["constant"], (low, high), raw["list_size"]
+def _table() -> dict[str, Any]:
+    return tomllib.loads(_FILE.read_text(encoding="utf-8"))
 
 
 def published_results() -> tuple[Published, ...]:
     """All that is known, oldest and weakest first."""
-    return _table()[0]
+    return tuple(Published(**one) for one in _table()["result"])
+
+
+def read_official_list(path: Path) -> frozenset[str]:
+    """The ids of AVA's official test list, in any order.
+
+    Raises:
+        RequestError: the file cannot be read, or holds other ids.
+    """
+    ids, size = frozenset(read_id_list(path)), _table()["list_size"]
+    if hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest() != _table()["list_sha256"]:
+        raise RequestError(
+            f"--official-list '{printable(path)}' is not AVA's official test list, the {size:,} ids of "
+            f"aesthetics_image_lists/generic_test.jpgl: it holds {len(ids):,}{' others' if len(ids) == size else ''}"
+        )
+    return ids
 
 
 def official_test(manifest: Manifest, claimed: bool, listed: Path | None) -> Official | None:
@@ -65,15 +80,15 @@ def official_test(manifest: Manifest, claimed: bool, listed: Path | None) -> Off
         None where nobody says so and the list does not have them all.
 
     Raises:
-        RequestError: somebody says so and the list has not all of them, or the list cannot be read.
+        RequestError: somebody says so and the list has not all of them, or it is not that list.
     """
-    results, constant, (low, high), size = _table()
+    constant, (low, high), size = (_table()[key] for key in ("constant", "gap", "list_size"))
     if listed is None:
         if not claimed:
             return None
         told = f"as you say (--official, not checked against a list): {len(manifest):,} of about {size:,} photographs"
     else:
-        ids = set(read_id_list(listed))
+        ids = read_official_list(listed)
         others = [printable(name) for name, one in zip(manifest.names, _ids(manifest), strict=True) if one not in ids]
         if others and claimed:
             raise RequestError(
@@ -82,7 +97,7 @@ def official_test(manifest: Manifest, claimed: bool, listed: Path | None) -> Off
             )
         if others:
             return None
-        told = f"all on '{printable(listed.name)}', {len(manifest):,} of its {len(ids):,} photographs"
+        told = f"all on '{printable(listed.name)}', {len(manifest):,} of its {size:,} photographs"
     notes = (
         f"on the official test list always saying “good” is right for {100 * constant['accuracy']:.1f} %, and always "
         f"giving the mean histogram has an EMD of {constant['emd_r2']:.4f} (r=2) or {constant['emd_r1']:.4f} (r=1): "
@@ -91,7 +106,7 @@ def official_test(manifest: Manifest, claimed: bool, listed: Path | None) -> Off
         "differ by construction",
         "the table's results are on different splits; each row says which, as far as is known here",
     )
-    return Official(told, results, notes)
+    return Official(told, published_results(), notes)
 
 
 def _ids(manifest: Manifest) -> Sequence[str]:

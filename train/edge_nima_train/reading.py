@@ -20,7 +20,7 @@ import numpy as np
 
 from edge_nima.errors import CheckpointError, EdgeNimaError, RequestError, printable
 from edge_nima_train.backend import cause, float32_policy
-from edge_nima_train.network import HALF, Tensors, fill, recognise
+from edge_nima_train.network import HALF, Tensors, recognise
 
 SAVED, ARCHIVE, WHOLE, WEIGHTS = "a SavedModel", "a .keras archive", "whole-model HDF5", "HDF5 weights"
 FILE = "file"
@@ -89,9 +89,9 @@ def read_network(
         raise CheckpointError(f"'{shown}' cannot be read: {cause(error)}") from error
 
 
-def load_weights(network: Any, path: Path) -> list[str] | None:
-    """Put the weights of an HDF5 file into a network; what does not fit, or None where the file has a whole model."""
-    return fill(network, _tensors(path)) if kind_of(path) == WEIGHTS else None
+def read_tensors(path: Path) -> Tensors | None:
+    """The weights of an HDF5 file; None where the file has a whole model."""
+    return _tensors(path) if kind_of(path) == WEIGHTS else None
 
 
 def kind_of(path: Path) -> str:

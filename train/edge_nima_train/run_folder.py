@@ -8,13 +8,11 @@ history.jsonl      one line an epoch;  steps/: the loss of every step, one file 
 model.keras        the weights of the lowest validation loss, float32;  last.keras: those of the last epoch
 architecture.json  the network without weights, as Keras has it
 loss.svg, metrics.svg, tensorboard/
-state.npz          where training is; removed when it is done
+state.npz          where training is;  phase1.npz, phase1.keras: where phase 1 ended; removed when it is done
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import shutil
@@ -25,15 +23,18 @@ from typing import IO, Any
 from edge_nima.errors import OutputError, RequestError, printable, reason
 from edge_nima.lock import try_lock
 from edge_nima.pixels import Preprocessing
-from edge_nima.records import write_whole
+from edge_nima.records import csv_line, write_whole
 from edge_nima_train.config import Config, read_config
 from edge_nima_train.manifest import TRAIN, VALIDATION
 from edge_nima_train.shards import Shards
+from edge_nima_train.state import load_state
 
+_OF_NO_RESULT = ("run.workers", "run.save_minutes")
+"""Keys that may differ from one start of a run to the next."""
 _OURS = (
     "config.toml", "environment.json", "preprocessing.json", "photographs.csv", "history.jsonl", "model.keras",
-    "last.keras", "architecture.json", "loss.svg", "metrics.svg", "state.npz", "done.json", "tensorboard", "features",
-    "shards", "steps",
+    "last.keras", "architecture.json", "loss.svg", "metrics.svg", "state.npz", "phase1.npz", "phase1.keras",
+    "done.json", "tensorboard", "features", "shards", "steps",
 )  # fmt: skip
 
 
@@ -41,7 +42,12 @@ class RunFolder:
     """A run folder that this process alone writes; a context."""
 
     def __init__(self, path: Path, config: Config, *, overwrite: bool = False) -> None:
-        """Make the folder, or take one of the same configuration.
+        """Make the folder, or take one whose run has come to nothing yet that this configuration changes.
+
+        Args:
+            path: the folder.
+            config: of the run.
+            overwrite: start anew where a run is; where only phase 2 is configured otherwise, phase 1 is kept.
 
         Raises:
             RequestError: it holds a run of another configuration (with the first difference), something else, or
@@ -59,9 +65,7 @@ class RunFolder:
                 raise RequestError(
                     f"another run is training in '{printable(path)}': wait for it, or give another --out"
                 )
-            if overwrite:
-                self._clear()
-            self._check()
+            self._check(overwrite)
         except BaseException:
             self._lock.close()
             raise
@@ -115,14 +119,12 @@ class RunFolder:
 
     def write_photographs(self, shards: Shards) -> None:
         """What is trained on and validated on."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("image_id", "file", "sha256", "source_sha256", "split"))
+        lines = [csv_line(["image_id", "file", "sha256", "source_sha256", "split"])]
         for row in range(len(shards)):
             if shards.split[row] in (TRAIN, VALIDATION):
                 hashes = (shards.sha256[row], shards.source_sha256[row])
-                writer.writerow((shards.image_ids[row], shards.names[row], *hashes, shards.split[row]))
-        self.write_text("photographs.csv", text.getvalue())
+                lines.append(csv_line([shards.image_ids[row], shards.names[row], *hashes, shards.split[row]]))
+        self.write_text("photographs.csv", "".join(lines))
 
     def save_model(self, name: str, network: Any) -> None:
         """Write a Keras model, whole.
@@ -145,7 +147,8 @@ class RunFolder:
         """Mark the run as complete, and drop what it would have been resumed from."""
         self.write_json("done.json", document)
         shutil.rmtree(self / "features", ignore_errors=True)
-        (self / "state.npz").unlink(missing_ok=True)
+        for name in ("state.npz", "phase1.npz", "phase1.keras"):
+            (self / name).unlink(missing_ok=True)
 
     def _clear(self) -> None:
         # Evaluations were of the checkpoint that goes.
@@ -156,7 +159,7 @@ class RunFolder:
             else:
                 target.unlink(missing_ok=True)
 
-    def _check(self) -> None:
+    def _check(self, overwrite: bool) -> None:
         there = self / "config.toml"
         if not there.exists():
             strange = sorted(p.name for p in self.path.iterdir() if p.name not in (".lock", "config.toml.new"))
@@ -166,9 +169,38 @@ class RunFolder:
                 )
             return
         differences = self.config.differences(read_config(there))
-        if differences:
-            more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
+        changed = [key for key in differences if key not in _OF_NO_RESULT]
+        state = None if self.done else load_state(self / "state.npz")
+        if not self.done and (state is None or not state.position.begun):
+            (self / "state.npz").unlink(missing_ok=True)
+            if overwrite or any(key.startswith(("data.", "network.")) for key in changed):
+                self._clear()
+            return
+        only_phase_2 = state is not None and bool(changed) and all(key.startswith("phase2.") for key in changed)
+        if only_phase_2 and state is not None and (state.position.phase == 1 or not state.position.begun_phase):
+            return
+        if overwrite:
+            if only_phase_2:
+                self._back_to_phase_1()
+            else:
+                self._clear()
+        elif changed:
+            more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+            anew = "--overwrite begins phase 2 anew and keeps phase 1" if only_phase_2 else "--overwrite"
             raise RequestError(
-                f"'{printable(self.path)}' holds a run of another configuration: {differences[0]}{more}; "
-                "give another --out, or --overwrite"
+                f"'{printable(self.path)}' holds a run of another configuration: {differences[changed[0]]}{more}; "
+                f"give another --out, or {anew}"
             )
+
+    def end_phase_1(self) -> None:
+        """Keep where phase 1 ended, so that another phase 2 can follow it."""
+        for name, kept in (("state.npz", "phase1.npz"), ("model.keras", "phase1.keras")):
+            if (self / name).exists():
+                write_whole(self / kept, (self / name).read_bytes())
+
+    def _back_to_phase_1(self) -> None:
+        for name, kept in (("state.npz", "phase1.npz"), ("model.keras", "phase1.keras")):
+            if (self / kept).exists():
+                write_whole(self / name, (self / kept).read_bytes())
+        for path in (self / "steps").glob("phase2-*"):
+            path.unlink()

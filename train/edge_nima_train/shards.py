@@ -10,18 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_nima.distribution import Floats
 from edge_nima.errors import CardError, RequestError, printable, reason
+from edge_nima.label_text import TEN
 from edge_nima.pixels import Preprocessing
 from edge_nima_train.manifest import TRAIN, Manifest, read_manifest
 
@@ -30,11 +30,35 @@ STATE, INDEX = "shards.json", "index.csv"
 PLACES = ("shard", "offset", "bytes", "crc32", "sha256")
 """Columns of `index.csv` beside those of a manifest."""
 SOURCE = "source_sha256"
-"""One more, where the manifest was verified."""
+"""One more, of the photograph's own file."""
 LOSSLESS = ".webp"
 """Of pictures for validation and test. Measured beside PNG on 224 px pictures: a quarter smaller, decoded faster."""
 
 _ANEW = "delete that file and run the same `edge-nima data pack` again: it packs that shard anew"
+
+
+class Place(NamedTuple):
+    """Where one encoded picture is."""
+
+    path: str
+    offset: int
+    length: int
+    crc32: int
+
+
+def read_place(place: Place) -> bytes:
+    """The encoded picture at a place, by any process.
+
+    Raises:
+        OSError: the file is not there, cut, or its bytes are not those that were packed.
+    """
+    with open(place.path, "rb", buffering=0) as file:
+        content = os.pread(file.fileno(), place.length, place.offset)
+    if len(content) != place.length:
+        raise OSError(f"it ends after {len(content)} of {place.length} bytes")
+    if zlib.crc32(content) != place.crc32:
+        raise OSError("its bytes are not those that were packed")
+    return content
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +83,7 @@ class Shards:
     sha256: tuple[str, ...]
     """Of each record's encoded bytes."""
     source_sha256: tuple[str, ...]
-    """Of each photograph that was packed, as `edge-nima data verify` found it; "" where nobody did."""
+    """Of each photograph's file; "" where an earlier version packed it."""
     size: int
     """Side in pixels of the pictures to train on (JPEG)."""
     preprocessing: Preprocessing
@@ -67,9 +91,6 @@ class Shards:
     _shards: tuple[str, ...] = field(repr=False)
     _places: NDArray[np.int64] = field(repr=False)
     """Shape (n, 4): shard, offset, length, CRC-32."""
-    _open: dict[int, int] = field(repr=False, default_factory=dict)
-    """File descriptors by shard."""
-    _opening: threading.Lock = field(repr=False, default_factory=threading.Lock)
 
     def __len__(self) -> int:
         return len(self.means)
@@ -78,43 +99,26 @@ class Shards:
         """The rows of a split, in order."""
         return np.flatnonzero(np.array(self.split, dtype=object) == split)
 
+    def place(self, row: int) -> Place:
+        """Where the encoded picture of a photograph is."""
+        shard, offset, length, crc = (int(number) for number in self._places[row])
+        return Place(os.path.join(self.folder, self._shards[shard]), offset, length, crc)
+
     def read(self, row: int) -> bytes:
-        """A photograph's encoded picture, checked against its CRC-32. From any number of threads at once.
+        """A photograph's encoded picture, checked against its CRC-32.
 
         Raises:
             RequestError: the shard is not there, cut, or its bytes are not those that were packed.
         """
-        shard, offset, length, crc = (int(number) for number in self._places[row])
         try:
-            content = os.pread(self._descriptor(shard), length, offset)
+            return read_place(self.place(row))
         except OSError as error:
-            raise self._damage(shard, row, reason(error)) from error
-        if len(content) != length:
-            raise self._damage(shard, row, f"it ends after {len(content)} of {length} bytes")
-        if zlib.crc32(content) != crc:
-            raise self._damage(shard, row, "its bytes are not those that were packed")
-        return content
+            raise self.damage(row, reason(error)) from error
 
-    def close(self) -> None:
-        """Close the files; reading opens them again."""
-        with self._opening:
-            while self._open:
-                os.close(self._open.popitem()[1])
-
-    def _descriptor(self, shard: int) -> int:
-        opened = self._open.get(shard)
-        if opened is not None:
-            return opened
-        with self._opening:
-            if shard not in self._open:
-                self._open[shard] = os.open(self.folder / self._shards[shard], os.O_RDONLY | os.O_CLOEXEC)
-            return self._open[shard]
-
-    def _damage(self, shard: int, row: int, what: str) -> RequestError:
-        name = self._shards[shard]
-        return RequestError(
-            f"shard '{printable(self.folder / name)}' is damaged at '{printable(self.names[row])}': {what}; {_ANEW}"
-        )
+    def damage(self, row: int, what: str) -> RequestError:
+        """The error for a photograph that cannot be read or decoded."""
+        shard = printable(self.folder / self._shards[int(self._places[row, 0])])
+        return RequestError(f"shard '{shard}' is damaged at '{printable(self.names[row])}': {what}; {_ANEW}")
 
 
 def open_shards(folder: str | os.PathLike[str]) -> Shards:
@@ -139,7 +143,7 @@ def open_shards(folder: str | os.PathLike[str]) -> Shards:
         raise RequestError(f"'{printable(path / INDEX)}' is not what was packed; delete it and pack again")
     for name, length in shards.items():
         _check_length(path / name, length)
-    index = read_manifest(path / INDEX)
+    index = read_manifest(path / INDEX, scale=str(TEN))
     order = {name: place for place, name in enumerate(shards)}
     numbers = [index.columns[column] for column in PLACES[1:4]]
     places = np.array(

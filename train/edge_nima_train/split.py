@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from edge_nima.ava import few
 from edge_nima.distribution import Floats
 from edge_nima.errors import RequestError, printable
+from edge_nima.labels import few
 from edge_nima_train.manifest import SPLITS, TEST, TRAIN, VALIDATION, Manifest
 
 SALT = "edge_nima"

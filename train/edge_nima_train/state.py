@@ -39,6 +39,16 @@ class Position:
     """Epochs of this phase since its best."""
     history: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def begun_phase(self) -> bool:
+        """Whether a step of this phase is done."""
+        return bool(self.epoch or self.step)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a step of the run is done."""
+        return bool(self.history) or self.begun_phase
+
 
 @dataclass
 class State:

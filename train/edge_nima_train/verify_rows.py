@@ -9,10 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
-from edge_nima.ava import ava_row, is_ava
 from edge_nima.errors import LabelError, RequestError, printable, reason
 from edge_nima.label_text import (
+    TEN,
+    CsvHeader,
+    Scale,
     csv_header,
     csv_row,
     is_filled,
@@ -20,8 +23,10 @@ from edge_nima.label_text import (
     no_names,
     read_text,
     refusal,
+    refuse_scale_of_votes,
 )  # fmt: skip
-from edge_nima_train.faults import Fault
+from edge_nima.labels import ava_row, is_ava
+from edge_nima_train.inspection import Fault
 from edge_nima_train.manifest import OWN_COLUMNS, split_of, weight_of
 
 _LOOKED_AT = 20
@@ -56,20 +61,27 @@ class RatedRows:
     """Rows that are not blank, without a CSV's header."""
     rows: tuple[Rated, ...]
     faults: tuple[Fault, ...]
+    scale: Scale
+    """What means were on before they were brought to 1..10."""
 
 
-def read_rows(path: str | os.PathLike[str]) -> RatedRows:
-    """Read every row that can be read; see `edge_nima.ava.read_labels` for what a row is.
+def read_rows(path: str | os.PathLike[str], scale: str | None = None) -> RatedRows:
+    """Read every row that can be read; see `edge_nima.labels.read_labels` for what a row is, and `scale`.
 
     Raises:
-        RequestError: the file cannot be read or is something else, or no row can be used: then it says what is wrong
-            with the first.
+        RequestError: the file cannot be read or is something else, the scale of its means is not known, or no row can
+            be used: then it says what is wrong with the first.
     """
     text, sha256 = read_text(path, "AVA.txt, or a CSV with a header, in UTF-8")
     ava = any(is_ava(content) for _, content in islice(lines_of(text), _LOOKED_AT))
+    stated = None if scale is None else Scale.parse(scale)
+    if ava:
+        refuse_scale_of_votes(path, stated)
+    records = iter(()) if ava else _records(path, text)
+    header, names = (None, []) if ava else _header(path, records, stated)
     rows, faults = [], []
     first: LabelError | None = None
-    for one in _ava(path, text) if ava else _csv(path, text):
+    for one in _ava(path, text) if header is None else _csv(path, records, header, names):
         if isinstance(one, Rated):
             rows.append(one)
             continue
@@ -77,7 +89,8 @@ def read_rows(path: str | os.PathLike[str]) -> RatedRows:
         faults.append(Fault(one.kind, one.what, one.line))
     if not rows:
         raise first or RequestError(f"'{printable(path)}' holds no labels; possible: one photograph on a line")
-    return RatedRows(Path(path).name, sha256, len(rows) + len(faults), tuple(rows), tuple(faults))
+    had = TEN if header is None else header.settle(path, [row.ratings[0] for row in rows])
+    return RatedRows(Path(path).name, sha256, len(rows) + len(faults), tuple(rows), tuple(faults), had)
 
 
 def _ava(path: str | os.PathLike[str], text: str) -> Iterator[Rated | LabelError]:
@@ -93,12 +106,20 @@ def _ava(path: str | os.PathLike[str], text: str) -> Iterator[Rated | LabelError
         yield Rated(line, row.image_id, "", row.votes, columns=columns)
 
 
-def _csv(path: str | os.PathLike[str], text: str) -> Iterator[Rated | LabelError]:
-    records = _records(path, text)
+_Records: TypeAlias = Iterator[tuple[int, list[str] | LabelError]]
+
+
+def _header(path: str | os.PathLike[str], records: _Records, scale: Scale | None) -> tuple[CsvHeader, list[str]]:
+    """The first row of a CSV, and all its headings."""
     line, first = next(records)
     if isinstance(first, LabelError):
         raise first
-    header, names = csv_header(path, line, first), [cell.strip().lower() for cell in first]
+    return csv_header(path, line, first, scale), [cell.strip().lower() for cell in first]
+
+
+def _csv(
+    path: str | os.PathLike[str], records: _Records, header: CsvHeader, names: list[str]
+) -> Iterator[Rated | LabelError]:
     seen = no_names()
     for line, cells in records:
         if isinstance(cells, LabelError):
@@ -109,16 +130,15 @@ def _csv(path: str | os.PathLike[str], text: str) -> Iterator[Rated | LabelError
             split = split_of(path, line, by_name.get("split", ""))
             weight = weight_of(path, line, by_name["weight"]) if "weight" in by_name else None
             # Last, since it notes the row's names: those of a faulty row do not count as taken.
-            values = csv_row(path, line, cells, header, seen)[1]
+            found, values = csv_row(path, line, cells, header, seen)
         except LabelError as error:
             yield error
             continue
         others = {name: cell for name, cell in by_name.items() if name and name not in OWN_COLUMNS}
-        file = by_name.get("file", "").replace("\\", "/")
-        yield Rated(line, by_name.get("image_id", ""), file, tuple(values), split, weight, others)
+        yield Rated(line, found.get("image_id", ""), found.get("file", ""), tuple(values), split, weight, others)
 
 
-def _records(path: str | os.PathLike[str], text: str) -> Iterator[tuple[int, list[str] | LabelError]]:
+def _records(path: str | os.PathLike[str], text: str) -> _Records:
     """Rows of a CSV with the line that each begins on.
 
     A quote that is never closed reaches to the end of the file; it costs its own line, and the next begins a row again.

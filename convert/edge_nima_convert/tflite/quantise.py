@@ -409,7 +409,7 @@ def _affine(given: Doubles, wanted: Doubles) -> tuple[Doubles, Doubles]:
     best, least = np.zeros((k, k)), np.square(y * n / max(n - 1, 1)).sum()
     gram = x.T @ x
     for ridge in 10.0 ** np.arange(-5, 2) * np.trace(gram) / k:
-        solved = np.linalg.solve(gram + np.eye(k) * ridge, x.T)
+        solved = np.linalg.solve(gram + np.eye(k) * (ridge + 1e-12), x.T)  # above 0 where nothing varies
         leverage = np.einsum("nk,kn->n", x, solved) + 1 / n
         missed = (y - x @ (solved @ y)) / (1 - leverage)[:, None]
         if np.square(missed).sum() < least:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_nima.ava import AvaRow, rating_bins, rating_edges, read_ava, read_id_list, read_labels
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import RequestError
+from edge_nima.labels import AvaRow, rating_bins, rating_edges, read_ava, read_id_list, read_labels, spread_votes
 from edge_nima.names import Names
 
 ROW = "1 66 7 7 8 14 22 11 8 6 2 0 0 7 2"
@@ -116,7 +116,7 @@ def test_votes_go_before_a_mean(written: Write) -> None:
 
 @pytest.mark.parametrize("column", ["image_id", "file"])
 def test_one_of_id_and_file_is_enough(written: Write, column: str) -> None:
-    labels = read_labels(written(f"{column},mean_rating\nx.jpg,4\n"))
+    labels = read_labels(written(f"{column},mean_rating\nx.jpg,6\n"))
     assert labels.find("in/x.jpg") == 0
     assert labels.called(0) == "x.jpg"
 
@@ -161,9 +161,12 @@ def rated(*votes: object) -> str:
         (rated(1, '"5,3"', *[1] * 8), ("line 3", "n2 is '5,3'")),
         (rated(*[1] * 9), ("line 3", "11 cells", "12, as in the header")),
         (rated(*[1] * 11), ("line 3", "13 cells")),
-        (f"{MEANS}\na,a.jpg,0.99\n", ("line 2", "mean_rating is 0.99", "1 to 10")),
-        (f"{MEANS}\na,a.jpg,10.000001\n", ("line 2", "mean_rating is 10.000001")),
-        (f"{MEANS}\na,a.jpg,-5\n", ("line 2", "mean_rating is -5")),
+        (f"{MEANS},scale\na,a.jpg,0.99,1..10\n", ("line 2", "mean_rating is 0.99", "1 to 10")),
+        (f"{MEANS},scale\na,a.jpg,10.000001,1..10\n", ("line 2", "mean_rating is 10.000001")),
+        (f"{MEANS},scale\na,a.jpg,101,0..100\n", ("line 2", "mean_rating is 101", "0 to 100")),
+        (f"{MEANS},scale\na,a.jpg,-5,5\n", ("line 2", "scale is '5'", "LOW..HIGH")),
+        (f"{MEANS},scale\na,a.jpg,5,10..1\n", ("line 2", "scale is '10..1'", "the lower number first")),
+        (f"{MEANS},scale\na,a.jpg,3,1..5\nb,b.jpg,3,1..10\n", ("line 3", "scale is 1..10", "1..5")),
         (f"{MEANS}\na,a.jpg,NaN\n", ("line 2", "mean_rating is 'NaN'")),
         (f"{MEANS}\na,a.jpg,good\n", ("line 2", "mean_rating is 'good'")),
         (f"{MEANS}\na,a.jpg,5\na,b.jpg,5\n", ("line 3", "image_id 'a' is that of line 2 too", "once")),
@@ -189,7 +192,6 @@ def rated(*votes: object) -> str:
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", ("not text in UTF-8",)),
         (b"image_id\0,mean_rating\n", ("zero bytes",)),
         ("image_id,mean_rating\na,5\n".encode("utf-16"), ("not text in UTF-8",)),
-        ("file,mean_rating\nü.jpg,5\n".encode("cp1252"), ("not text in UTF-8",)),
     ],
 )
 def test_bad_labels(written: Write, content: str | bytes, says: tuple[str, ...]) -> None:
@@ -265,8 +267,10 @@ def test_a_name_that_two_rows_end_in_is_refused() -> None:
     assert (both.find("x.jpg"), both.find("x.png")) == (1, 0)
 
 
-def test_decomposed_names_match() -> None:
-    assert Names([unicodedata.normalize("NFC", "grün.jpg")], [""]).find(unicodedata.normalize("NFD", "grün.jpg")) == 0
+def test_a_file_is_found_without_what_a_table_adds() -> None:
+    files = ["gr\u00fcn.jpg", "/data/a/1.jpg", "../b/2.jpg", " 3.jpg", "3.jpg", " 4.jpg"]
+    asked = ("gru\u0308n.jpg", "/x/data/a/1.jpg", "/x/b/2.jpg", " 3.jpg", "p/3.jpg", "4.jpg")
+    assert [Names(files, [""] * 6).find(path) for path in asked] == [0, 1, 2, 3, 4, 5]
 
 
 def test_two_photographs_of_one_label_are_refused(written: Write) -> None:
@@ -288,7 +292,7 @@ def test_what_has_no_counterpart_is_told(written: Write) -> None:
 
 
 def test_nothing_in_common_is_refused(written: Write) -> None:
-    labels = read_labels(written("file,mean_rating\na.jpg,5\n"))
+    labels = read_labels(written("file,mean_rating\na.jpg,6\n"))
     with pytest.raises(RequestError, match=r"none of the 2 photographs \(such as 'y.jpg'\).*such as 'a.jpg'"):
         labels.match(["y.jpg", "z.jpg"])
     with pytest.raises(RequestError, match="none of the 0 photographs is"):
@@ -335,7 +339,7 @@ def test_lists_of_ids(written: Write) -> None:
         ("1\n2\nx.jpg\n", "line 3: the id is 'x.jpg'"),
         ("1\n2\n1\n", "line 3: id '1' is that of line 1 too"),
         ("", "is empty"),
-        (b"\xff\xfe", "not text"),
+        (b"\xff\xfe", r"line 1: the id is '\xff\xfe'"),
     ):
         assert says in refused(written(content, "test.jpgl"), read_id_list)
 
@@ -360,3 +364,57 @@ def test_the_official_lists_are_read(data: Path) -> None:
     assert len(read_id_list(data / "ava/aesthetics_image_lists/generic_test.jpgl")) == 20000
     for path in data.glob("ava/*/*.jpgl"):
         assert len(read_id_list(path)) >= 2500
+
+
+@pytest.mark.parametrize(
+    ("means", "says"),
+    [
+        ("4.1 1 5", "--scale 1..5 (they are brought to 1..10) or --scale 1..10 (they are what they are)"),
+        ("0.2 0.9", "--scale 0..1 (they are brought to 1..10) or --scale 0..10 (they are brought to 1..10) or"),
+        ("7 88", "--scale 0..100 (they are brought to 1..10) or --scale 1..100"),
+        ("5 11", "--scale 1..10 (a row outside is wrong)"),
+        ("-3 500", "possible: --scale LOW..HIGH (they are brought to 1..10) or --scale 1..10 (a row"),
+    ],
+)
+def test_a_scale_that_nobody_stated_is_asked_for(written: Write, means: str, says: str) -> None:
+    rows = "".join(f"{place}.jpg,{mean}\n" for place, mean in enumerate(means.split()))
+    path = written(f"file,mean_rating\n{rows}")
+    assert says in refused(path)
+    with pytest.raises(RequestError, match='possible: scale = "'):
+        read_labels(path, ask='scale = "{}"')
+
+
+def test_means_come_to_ten(written: Write) -> None:
+    labels = read_labels(written("file,mean_rating\na,1\nb,3\nc,5\n"), "1..5")
+    assert labels.means.tolist() == [1, 5.5, 10]
+    assert str(labels.scale) == "1..5"
+    assert read_labels(written("file,mean_rating\na,-1\nb,1\n"), "-1..1").means.tolist() == [1, 10]
+    assert read_labels(written("file,mean_rating\na,4\nb,2\n"), "1..10").means.tolist() == [4, 2]
+    assert read_labels(written("file,mean_rating,scale\na,50,0..100\n")).means.tolist() == [5.5]
+
+
+@given(st.lists(st.floats(0, 1000), min_size=2, max_size=10).filter(lambda votes: sum(votes) > 1))
+def test_votes_on_fewer_ratings_keep_their_mean(votes: list[float]) -> None:
+    k, given_votes = len(votes), np.array([votes])
+    spread = spread_votes(given_votes)
+    assert spread.shape == (1, 10)
+    assert spread.sum() == pytest.approx(sum(votes))
+    mean = float(given_votes[0] @ np.arange(1, k + 1) / sum(votes))
+    assert mean_rating(spread)[0] == pytest.approx(1 + 9 * (mean - 1) / (k - 1))
+    assert spread_votes(np.eye(5)[2:3]).tolist() == [[0] * 4 + [0.5, 0.5] + [0] * 4]
+
+
+def test_scales_that_cannot_be(written: Write) -> None:
+    votes = written(f"{VOTES}\na,a.jpg,{'1,' * 9}1\n", "votes.csv")
+    means = written("file,mean_rating,scale\na,4,1..10\n")
+    ava = written(ROW + "\n", "AVA.txt")
+    for path, scale, says in (
+        (votes, "1..5", "holds votes on the ratings 1..10: their scale is not 1..5"),
+        (ava, "0..100", "their scale is not 0..100"),
+        (means, "1..5", "line 2: scale is 1..10; possible: 1..5, as is stated before"),
+        (means, "five", "the scale is 'five'; possible: LOW..HIGH, such as 1..5 or 0..100"),
+        (means, "5..5", "the lower number first"),
+    ):
+        with pytest.raises(RequestError, match=re.escape(says)):
+            read_labels(path, scale)
+    assert len(read_labels(ava, "1..10")) == 1

@@ -14,17 +14,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge_nima.distribution import Floats, as_distribution, max_entropy_distribution, mean_rating
+from edge_nima.distribution import BINS, RATINGS, Floats, as_distribution, max_entropy_distribution, mean_rating
 from edge_nima.errors import RequestError, printable
 from edge_nima.label_text import (
     COLUMNS,
+    SCALE_OPTION,
+    TEN,
     VOTES,
+    Scale,
     check_once,
     check_votes,
     lines_of,
     read_csv,
     read_text,
     refusal,
+    refuse_scale_of_votes,
     whole_number,
 )  # fmt: skip
 from edge_nima.names import Names
@@ -63,6 +67,8 @@ class Labels:
     """float64, shape (n,), mean ratings in 1..10."""
     votes: Floats | None
     """float64, shape (n, 10), votes or proportions of the ratings 1..10; None where only means are known."""
+    scale: Scale = TEN
+    """What the means were on before they were brought to 1..10."""
 
     def __len__(self) -> int:
         return len(self.means)
@@ -134,6 +140,26 @@ class Labels:
         return lines
 
 
+def spread_votes(votes: Floats) -> Floats:
+    """Votes on the ratings 1..k as votes on 1..10.
+
+    A vote on rating r goes to 1 + 9 (r - 1) / (k - 1), shared by the two whole ratings beside it so that the mean is
+    exactly that.
+
+    Args:
+        votes: shape (n, k), k in 2..10.
+
+    Returns:
+        float64, shape (n, 10); `votes` themselves for k = 10.
+    """
+    k = votes.shape[1]
+    if k == BINS:
+        return votes
+    to = 1 + 9 * np.arange(k) / (k - 1)
+    shares = np.clip(1 - np.abs(to[:, None] - RATINGS), 0, None)
+    return np.asarray(votes @ shares, np.float64)
+
+
 def few(names: Sequence[str], most: int = 3) -> str:
     """The first names, and how many more there are."""
     more = len(names) - most
@@ -149,24 +175,33 @@ def read_ava(path: str | os.PathLike[str]) -> list[AvaRow]:
     return _ava_rows(path, read_text(path, "the lines of AVA.txt")[0])
 
 
-def read_labels(path: str | os.PathLike[str]) -> Labels:
+def read_labels(path: str | os.PathLike[str], scale: str | None = None, ask: str = SCALE_OPTION) -> Labels:
     """Read AVA.txt, or a CSV whose header names `image_id` or `file` or both, and `n1`..`n10` or `mean_rating`.
 
-    Votes may be fractions or proportions. Other columns are ignored; `n1`..`n10` go before `mean_rating`. UTF-8, with
-    or without a byte-order mark, any line ends.
+    Votes may be fractions or proportions. Other columns are ignored; `n1`..`n10` go before `mean_rating`. UTF-8 (a file
+    that is not called so keeps its bytes), with or without a byte-order mark, any line ends. Means are brought to 1..10
+    from their scale, which `scale` or a column `scale` states.
+
+    Args:
+        path: the file.
+        scale: of its means, LOW..HIGH such as "1..5"; None where the file says it, or where it is 1..10 beyond doubt.
+        ask: how the caller states a scale, for messages, with {} in place of it.
 
     Raises:
         RequestError: the file cannot be read or is something else, votes do not parse, are negative or all zero, a mean
-            lies outside 1..10, a photograph comes twice; with the line.
+            lies outside its scale, a photograph comes twice; with the line. Or no scale is stated, and the means all
+            lie within 1..5 or one of them outside 1..10.
     """
+    stated = None if scale is None else Scale.parse(scale)
     text, sha256 = read_text(path, "AVA.txt, or a CSV with a header, in UTF-8")
     if is_ava(text):
+        refuse_scale_of_votes(path, stated)
         rows = _ava_rows(path, text)
         counts = np.array([row.votes for row in rows], np.float64)
         numbers = tuple(row.image_id for row in rows)
         return Labels(Path(path).name, sha256, numbers, ("",) * len(rows), mean_rating(counts), counts)
-    ids, files, votes, means = read_csv(path, text)
-    return Labels(Path(path).name, sha256, ids, files, means, votes)
+    ids, files, votes, means, had = read_csv(path, text, stated, ask)
+    return Labels(Path(path).name, sha256, ids, files, means, votes, had)
 
 
 def read_id_list(path: str | os.PathLike[str]) -> tuple[str, ...]:

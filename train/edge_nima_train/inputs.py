@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge_nima.distribution import Floats
 from edge_nima.errors import RequestError, printable
 from edge_nima_train.config import Config, expand
 from edge_nima_train.manifest import VALIDATION, read_manifest
 from edge_nima_train.network import preprocessing_of
-from edge_nima_train.order import rare_shares
 from edge_nima_train.pack import pack
 from edge_nima_train.run_folder import RunFolder
 from edge_nima_train.shards import Shards, open_shards
 from edge_nima_train.split import split
 
 
-def material(
+def open_inputs(
     config: Config,
     folder: RunFolder,
     progress: Callable[[str, int, int, str], None],
@@ -52,7 +47,9 @@ def material(
                     f"{ours}: --set {key}={theirs}, or pack anew"
                 )
         return shards
-    manifest = read_manifest(expand(data.manifest), expand(data.images) if data.images else None)
+    manifest = read_manifest(
+        expand(data.manifest), expand(data.images) if data.images else None, data.scale or None, "--set data.scale={}"
+    )
     if VALIDATION not in manifest.split:
         manifest = split(manifest, validation=data.validation, keep=True).manifest
     done = 0
@@ -67,12 +64,3 @@ def material(
         name, why = report.left_out[0]
         told(f"{len(report.left_out)} photographs cannot be read and are left out: {printable(name)} ({why}), ...")
     return open_shards(folder / "shards")
-
-
-def draw_shares(config: Config, shards: Shards, rows: NDArray[np.intp]) -> Floats | None:
-    """How often each training photograph is drawn; None for once each."""
-    shares = None if shards.weights is None else shards.weights[rows]
-    if config.augment.rare > 1:
-        rare = rare_shares(shards.means[rows], config.augment.rare)
-        shares = rare if shares is None else shares * rare
-    return shares
