@@ -154,6 +154,17 @@ def test_a_run_folder_holds_what_it_says(run: Path, photographs: Path) -> None:
 
 
 def test_the_best_model_gives_what_its_validation_said(run: Path, photographs: Path) -> None:
+    assert_best_is_what_was_said(run, photographs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [("phase2.epochs=0",), ("phase1.epochs=0", "phase2.ema=0.5")])
+def test_of_half_precision_too(changes: tuple[str, ...], photographs: Path, tmp_path: Path) -> None:
+    train(photographs, tmp_path / "run", "run.precision=mixed_bfloat16", *changes)
+    assert_best_is_what_was_said(tmp_path / "run", photographs)
+
+
+def assert_best_is_what_was_said(run: Path, photographs: Path) -> None:
     import keras
 
     from edge_nima.distribution import as_distribution, earth_movers_distance, max_entropy_distribution

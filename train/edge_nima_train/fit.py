@@ -162,6 +162,7 @@ class _Training:
             stages.freeze_base(self.network)
         else:
             stages.thaw(self.network, self.config.phase2.freeze, self.config.phase2.batch_norm)
+        self._bring_to_export()  # features of the photographs that validate are of its base
         features = self._features(phase) if isinstance(phase, HeadPhase) and phase.views else None
         devices = self.config.run.devices
         self.size = min(phase.batch, len(self.rows) // devices * devices)
@@ -246,8 +247,7 @@ class _Training:
         more["waited_for_data"] = round(more["waited_for_data"] / (perf_counter() - began), 4)
         self.steps.sync()
         averaged = stages.swap_average(self.optimizer)
-        if self.export is not self.network:
-            set_weights(self.export, self.network.get_weights())
+        self._bring_to_export()
         judged = self._judge(number, phase, features)
         better = at.best is None or judged["val_loss"] < at.best
         if better:
@@ -275,6 +275,10 @@ class _Training:
             f"SRCC {judged['val_srcc']:.3f}, PLCC {judged['val_plcc']:.3f}, spread {judged['val_spread_ratio']:.2f}, "
             f"{took:.0f} s{' *' if better else ''}"
         )
+
+    def _bring_to_export(self) -> None:
+        if self.export is not self.network:
+            set_weights(self.export, self.network.get_weights())
 
     def _judge(self, number: int, phase: Phase, features: Features | None) -> dict[str, float]:
         """Loss and statistics of what is exported on the validation photographs, on the pixels a device will see."""
