@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_nima.decode import Pixels
 from edge_nima.errors import PictureError
-from edge_nima.pixels import Pixels
 from edge_nima.sources.rotated import TURNS, turn
 
 LAYOUTS = {"RGBA_8888": 1, "YUV_420_888": 3}

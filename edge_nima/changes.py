@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
+from edge_nima.decode import MAX_MEGAPIXELS, read_rgb
 from edge_nima.errors import PictureError, reason
-from edge_nima.pixels import DCT_MARGIN, MAX_MEGAPIXELS, read_rgb
+from edge_nima.pixels import DCT_MARGIN
 
 EDGE = 640
 """Pixels: stands for a card's `longest_edge` where it has none."""

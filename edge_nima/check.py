@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edge_nima.card import Probe
+from edge_nima.decode import read_rgb
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import CardError, EdgeNimaError, reason
 from edge_nima.interpreter import Interpreter, OpenRuntime, open_runtime
-from edge_nima.pixels import Preprocessing, pixels_sha256, read_rgb, to_input
+from edge_nima.pixels import Preprocessing, pixels_sha256, to_input
 from edge_nima.scorer import ModelFile
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from edge_nima.agreement import (
+    FEWEST,
     RESAMPLES,
     Agreement,
     bootstrap_weights,
@@ -25,7 +27,15 @@ from edge_nima.distribution import BINS, Floats, as_distribution, mean_rating
 from edge_nima.errors import RequestError, printable
 from edge_nima.joining import Join, Opinions, join_opinions, ratings_of, read_opinions
 from edge_nima.labels import read_labels
-from edge_nima.people import INFERRED, PeoplePart, hold_against_people, people_means
+from edge_nima.people import (
+    INFERRED,
+    AgainstPeople,
+    PeoplePart,
+    hold_against_people,
+    people_means,
+    too_few,
+    why_constant,
+)
 
 BIN_WIDTH = 0.5
 """Of the bins of mean rating, rating points: models crowd around 5, and whole points would leave four bins."""
@@ -158,13 +168,16 @@ def compare(
         reference: shape (n, 10), votes or proportions, n at least 1.
         candidate: shape (n, 10), the same photographs in the same order.
         people: shape (n, 10), people's votes; a row of `nan` where there are none.
-        reference_name, candidate_name, people_source: what reports call them.
+        reference_name: what reports call it.
+        candidate_name: what reports call it.
+        people_source: the labels' name.
         on: which photographs these are, in words.
         inferred: whether `people` holds max-entropy histograms of known means.
         join: how files were brought together.
         preprocessing: of both, in words.
         warnings: what a reader of the numbers should know, one line each.
-        resamples, seed: of the bootstrap, at least 1.
+        resamples: of the bootstrap, at least 1.
+        seed: of the bootstrap.
 
     Raises:
         RequestError: the shapes differ, n is 0, a row is no histogram, or no photograph has ratings.
@@ -245,3 +258,59 @@ def _bins(p: Floats, q: Floats, ratings: Floats | None) -> Iterator[RatingBin]:
         low = 1 + number * BIN_WIDTH
         errors = (None, None) if ratings is None else tuple(float((m - means)[inside].mean()) for m in (a, b))
         yield RatingBin(low, low + BIN_WIDTH, measure_agreement(p[inside], q[inside]), *errors)
+
+
+_OF_MEANS = ("srcc", "plcc", "spread_ratio")
+"""The statistics that may be `nan`."""
+
+
+def why_undefined(comparison: Comparison) -> dict[str, str]:
+    """Reasons, one line each, by the path that a statistic has in the JSON document; empty when all are defined.
+
+    "agreement.srcc", "bins.0.srcc" (the first bin), "people.candidate.srcc"; "intervals.srcc" and
+    "people.candidate.srcc.interval" where the statistic is defined and its interval is not, "intervals" and
+    "people.intervals" where there are too few photographs for any.
+    """
+    a, b = mean_rating(comparison.reference), mean_rating(comparison.candidate)
+    told = {
+        f"agreement.{name}": why_constant(a, b, "the reference's", "the candidate's")
+        for name in _OF_MEANS
+        if math.isnan(getattr(comparison.agreement, name))
+    }
+    if comparison.n < FEWEST:
+        told["intervals"] = too_few(comparison.n)
+    else:
+        for name, (low, _) in comparison.intervals.items():
+            if math.isnan(low) and f"agreement.{name}" not in told:
+                told[f"intervals.{name}"] = _MOSTLY_CONSTANT
+    for number, one in enumerate(comparison.bins):
+        for name in _OF_MEANS:
+            if math.isnan(getattr(one.agreement, name)):
+                few = one.agreement.n < 2
+                told[f"bins.{number}.{name}"] = "one photograph only" if few else "all means of one side are the same"
+    return told | _of_people(comparison, a, b)
+
+
+def _of_people(comparison: Comparison, a: Floats, b: Floats) -> dict[str, str]:
+    part, ratings = comparison.against_people, comparison.people
+    if part is None or ratings is None:
+        return {}
+    rated = ~np.isnan(ratings).any(axis=1)
+    people = people_means(ratings[rated])
+    told: dict[str, str] = {}
+    for side, means in (("reference", a[rated]), ("candidate", b[rated])):
+        for name in _OF_MEANS:
+            if math.isnan(getattr(getattr(part, side), name).value):
+                why = why_constant(people, means, "people's", f"the {side}'s")
+                told[f"people.{side}.{name}"] = told[f"people.difference.{name}"] = why
+    if part.n < FEWEST:
+        return told | {"people.intervals": too_few(part.n)}
+    for side in ("reference", "candidate", "difference"):
+        for field in fields(AgainstPeople):
+            path = f"people.{side}.{field.name}"
+            if path not in told and math.isnan(getattr(getattr(part, side), field.name).low):
+                told[f"{path}.interval"] = _MOSTLY_CONSTANT
+    return told
+
+
+_MOSTLY_CONSTANT = "one side is constant in too many of the resamples"

@@ -1,18 +1,7 @@
 """Everything edge_nima raises on purpose. One line each: what was given, what is possible, what to type.
 
-EdgeNimaError                      exit code 2: nothing was done
-├── PictureError    (ValueError)   a picture that cannot be scored
-├── ModelError      (ValueError)   a file that is not a model this toolkit can run
-├── CardError       (ValueError)   a model's card is missing, damaged or from a newer format
-├── CheckpointError (ValueError)   weights that are not the network they are said to be
-├── CalibrationError(ValueError)   photographs that cannot calibrate a quantised model
-├── RequestError    (ValueError)   arguments that do not fit together, files that are not there
-│   └── LabelError                 one line of a label file
-├── SourceError     (OSError)      a camera, stream or film that cannot be opened, or that is lost
-├── PublishError    (OSError)      a broker that refuses us, a port that is taken
-├── PackageMissing  (ImportError)  an optional package is not installed
-├── DownloadError   (OSError)      exit code 1: a download failed or does not match its checksum
-└── OutputError     (OSError)      exit code 1: results could not be written
+All are `EdgeNimaError`, and of the built-in class that Python's own functions would raise. `exit_code` is what the
+command line ends with: 2, nothing was done; 1, results could not be fetched, computed or written.
 """
 
 from __future__ import annotations

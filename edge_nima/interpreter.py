@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_nima.decode import Pixels
 from edge_nima.distribution import BINS
 from edge_nima.errors import CardError, ModelError, PackageMissing, reason
-from edge_nima.pixels import LAYOUTS, Pixels, Preprocessing
+from edge_nima.pixels import LAYOUTS, Preprocessing
 from edge_nima.stderr import filtered_stderr
 
 

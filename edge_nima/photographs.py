@@ -4,49 +4,122 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from functools import cache
 from glob import escape, glob, has_magic
 from pathlib import Path
 
 from edge_nima import tar_members
+from edge_nima.decode import missing_extra, photograph_suffixes
 from edge_nima.errors import RequestError, printable, reason
+from edge_nima.tiff import RAW_SUFFIXES
+
+SKIPPED = frozenset(
+    {"@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "system volume information"}
+)
+"""Folders of a NAS or a disk with thumbnails and deleted files, lower case; hidden ones are left out too."""
+
+_SIDECARS = {".xmp", ".aae", ".thm", ".pp3", ".dop", ".on1"}
+_TOLD = 8  # kinds that are told one by one
 
 
-@cache
-def photograph_suffixes() -> frozenset[str]:
-    """File name endings, lower case with their dot, that Pillow can open here."""
-    from PIL import Image
+class LeftOut:
+    """What folders hold that is not scored, counted by its kind; and what is read in a way worth saying."""
 
-    Image.init()
-    # Registered by Pillow, but documents, films and scientific containers rather than photographs.
-    foreign = {".pdf", ".ps", ".eps", ".mpg", ".mpeg", ".h5", ".hdf", ".grib", ".bufr", ".fits", ".wmf", ".emf", ".fli"}
-    return frozenset(
-        suffix.lower()
-        for suffix, kind in Image.registered_extensions().items()
-        if kind in Image.OPEN and suffix.lower() not in foreign
-    )
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.kinds: Counter[str] = Counter()
+        self.previews: Counter[str] = Counter()
+        """RAW files that are found, by their ending."""
+
+    def file(self, name: str) -> None:
+        """Count a file by its name."""
+        suffix = os.path.splitext(name)[1].lower()
+        extra = missing_extra(suffix)
+        if name.startswith("."):
+            self.kinds["hidden"] += 1
+        elif suffix in _SIDECARS:
+            self.kinds["sidecars"] += 1
+        elif extra:
+            self.kinds[f"{suffix} (pip install 'edge-nima[{extra}]')"] += 1
+        else:
+            self.kinds[suffix or "without an ending"] += 1
+
+    def folder(self, path: str) -> None:
+        """Count the files of a folder that is not entered, by its name."""
+        inside = sum(len(files) for _, _, files in os.walk(path))
+        if inside:
+            self.kinds[f"in {os.path.basename(path)}"] += inside
+
+    def told(self) -> str:
+        """One line, "" where there is nothing to tell: "left out: 4 .heic (pip install 'edge-nima[heif]'), 2 .mov"."""
+        ranked = sorted(self.kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+        parts = [f"{count:,} {printable(kind)}" for kind, count in ranked[:_TOLD]]
+        if len(ranked) > _TOLD:
+            parts.append(f"{sum(count for _, count in ranked[_TOLD:]):,} of {len(ranked) - _TOLD} other kinds")
+        lines = [f"left out: {', '.join(parts)}"] if parts else []
+        if self.previews:
+            shown = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(self.previews.items()))
+            lines.append(f"RAW files by their embedded preview: {shown}")
+        return "; ".join(lines)
 
 
-def find_photographs(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+def is_skipped(name: str) -> bool:
+    """Whether a folder in a folder is left out: hidden, or one in which a NAS or a system keeps its own."""
+    return name.startswith(".") or name.lower() in SKIPPED
+
+
+def find_photographs(
+    paths: Iterable[str | os.PathLike[str]], *, exclude: Sequence[str] = (), left_out: LeftOut | None = None
+) -> list[Path]:
     """The photographs that files, folders and patterns name, each once, in a stable order, as a person would type them.
 
     A file named outright is listed whatever its ending. A folder gives every file beneath it, in sorted order, whose
-    ending is one that Pillow reads; hidden files and folders are left out, linked folders are entered once. Anything
-    else with `*`, `?` or `[` in it is a pattern, `**` reaching into folders; one whose ending is open (`*`, `a*.*`)
-    gives only endings that Pillow reads. A tar file gives the photographs in it, as paths that go through it, and such
-    paths are taken. A folder that cannot be read is listed itself: scoring it tells why.
+    ending is one that can be opened; hidden files, hidden folders and those of a NAS are left out, linked folders are
+    entered once. Anything else with `*`, `?` or `[` in it is a pattern, `**` reaching into folders; one whose ending is
+    open (`*`, `a*.*`) gives only endings that can be opened. A tar file gives the photographs in it, as paths that go
+    through it, and such paths are taken. A folder that cannot be read is listed itself: scoring it tells why.
+
+    Args:
+        paths: files, folders and patterns.
+        exclude: patterns of what to leave out, held against each name and folder on the way, and against the path
+            beneath what was given: "*_small.jpg", "drafts", "2019/*".
+        left_out: is told what is left out.
 
     Raises:
         RequestError: a path does not exist, a pattern matches nothing, a folder holds no photograph.
     """
+    left = LeftOut() if left_out is None else left_out
     found: dict[str, Path] = {}
     real = cache(os.path.realpath)
     for path in paths:
-        for photograph in _expand(os.fspath(path)):
+        for photograph in _expand(os.fspath(path), _excluded_by(os.fspath(path), exclude), left):
             folder, name = os.path.split(photograph)
-            found.setdefault(os.path.join(real(folder), name), Path(photograph))
+            if os.path.join(real(folder), name) not in found:
+                found[os.path.join(real(folder), name)] = Path(photograph)
+                suffix = os.path.splitext(name)[1].lower()
+                left.previews.update([suffix] if suffix in RAW_SUFFIXES else [])
     return list(found.values())
+
+
+Excluded = Callable[[str], bool]
+
+
+def _excluded_by(given: str, patterns: Sequence[str]) -> Excluded:
+    """Whether a path, as it lies beneath what was given, is to be left out."""
+    begin = given if os.path.isdir(given) else os.path.dirname(given) if not has_magic(given) else ""
+    cleaned = [pattern.rstrip("/") for pattern in patterns]
+
+    def excluded(path: str) -> bool:
+        beneath = os.path.relpath(path, begin or None).replace(os.sep, "/") if begin else path.replace(os.sep, "/")
+        parts = beneath.split("/")
+        return any(
+            fnmatchcase(beneath, pattern) or any(fnmatchcase(part, pattern) for part in parts) for pattern in cleaned
+        )
+
+    return excluded if cleaned else lambda path: False
 
 
 def draw_photographs(photographs: Sequence[Path], count: int, seed: int) -> list[Path]:
@@ -57,39 +130,51 @@ def draw_photographs(photographs: Sequence[Path], count: int, seed: int) -> list
     return [photographs[i] for i in chosen]
 
 
-def _expand(path: str) -> list[str]:
+def _expand(path: str, excluded: Excluded, left: LeftOut) -> list[str]:
     shown = printable(path)
     if os.path.isdir(path):
-        photographs = _beneath(path)
+        photographs = _beneath(path, excluded, left)
         if photographs == [path]:
             raise RequestError(f"cannot read the folder '{shown}'")
         if not photographs:
-            holds = "none of its entries is one" if os.listdir(path) else "it is empty"
-            raise RequestError(f"no photographs in '{shown}': {holds}; give a folder with JPEG or PNG files")
+            raise RequestError(f"no photographs in '{shown}': {left.told() or 'it is empty'}")
         return photographs
     try:
         os.lstat(path)
-        return _in_tar(path) if path.lower().endswith(".tar") else [path]
+        found = _in_tar(path) if path.lower().endswith(".tar") else [path]
+        return _without(found, excluded, left)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         if tar_members.is_file(path):
-            return [path]  # else it is a pattern, perhaps
+            return _without([path], excluded, left)  # else it is a pattern, perhaps
     except OSError as error:
         raise RequestError(f"cannot open '{shown}': {reason(error)}") from error
     if not has_magic(path):
         raise RequestError(f"no such file or folder: '{shown}'")
     photographs = []
+    open_ending = has_magic(os.path.splitext(path)[1] or os.path.basename(path) or "*")
     for hit in sorted(_matches(path), key=os.fsencode):
-        photographs += _beneath(hit) if os.path.isdir(hit) else [hit]
-    if has_magic(os.path.splitext(path)[1] or os.path.basename(path) or "*"):
-        photographs = [hit for hit in photographs if _looks_like_one(hit)]
+        if os.path.isdir(hit):
+            photographs += _beneath(hit, excluded, left)
+        elif not open_ending or looks_like_one(hit):
+            photographs += _without([hit], excluded, left)
+        else:
+            left.file(os.path.basename(hit))
     if not photographs:
-        raise RequestError(f"the pattern '{shown}' matches no photograph")
+        told = f": {left.told()}" if left.told() else ""
+        raise RequestError(f"the pattern '{shown}' matches no photograph{told}")
     return photographs
+
+
+def _without(paths: list[str], excluded: Excluded, left: LeftOut) -> list[str]:
+    kept = [path for path in paths if not excluded(path)]
+    if len(kept) < len(paths):
+        left.kinds["by --exclude"] += len(paths) - len(kept)
+    return kept
 
 
 def _in_tar(path: str) -> list[str]:
     try:
-        names = [name for name in tar_members.open_tar(path).members if _looks_like_one(name)]
+        names = [name for name in tar_members.open_tar(path).members if looks_like_one(name)]
     except OSError as error:
         raise RequestError(f"cannot open '{printable(path)}': {reason(error)}") from error
     if not names:
@@ -97,7 +182,8 @@ def _in_tar(path: str) -> list[str]:
     return [os.path.join(path, name) for name in names]
 
 
-def _looks_like_one(path: str) -> bool:
+def looks_like_one(path: str) -> bool:
+    """Whether a name ends as photographs do that can be opened here."""
     return os.path.splitext(path)[1].lower() in photograph_suffixes()
 
 
@@ -116,15 +202,15 @@ def _matches(pattern: str) -> list[str]:
     tops = glob("/".join(parts[:stars]) + "/") if stars else [""]
     if not rest:
         return [top or "." for top in tops]
-    folders = (path for top in tops for path, is_folder in _tree(top) if is_folder)
+    folders = (path for top in tops for path, is_folder in _tree(top, lambda path: False, LeftOut()) if is_folder)
     return [hit for folder in folders for hit in glob(os.path.join(escape(folder), rest))]
 
 
-def _beneath(folder: str) -> list[str]:
-    return [path for path, is_folder in _tree(folder) if not is_folder]
+def _beneath(folder: str, excluded: Excluded, left: LeftOut) -> list[str]:
+    return [path for path, is_folder in _tree(folder, excluded, left) if not is_folder]
 
 
-def _tree(folder: str) -> Iterator[tuple[str, bool]]:
+def _tree(folder: str, excluded: Excluded, left: LeftOut) -> Iterator[tuple[str, bool]]:
     """Each folder from `folder` ("" for the one we are in) down (True) and each photograph (False), ordered by name.
 
     A folder that links lead back to comes once; one that cannot be read comes as if it were a photograph.
@@ -150,5 +236,12 @@ def _tree(folder: str) -> Iterator[tuple[str, bool]]:
         yield path, True
         for name in names:
             beneath = os.path.join(path, name)
-            if not name.startswith(".") and (os.path.isdir(beneath) or _looks_like_one(beneath)):
+            is_folder = os.path.isdir(beneath)
+            if excluded(beneath):
+                left.kinds["by --exclude"] += sum(len(files) for *_, files in os.walk(beneath)) if is_folder else 1
+            elif is_folder and is_skipped(name):
+                left.folder(beneath)
+            elif is_folder or (not name.startswith(".") and looks_like_one(name)):
                 waiting.append(beneath)
+            else:
+                left.file(name)

@@ -1,4 +1,4 @@
-"""Files, bytes and arrays to upright RGB, and RGB to the model's input by the one specification its card holds.
+"""Upright RGB to the model's input, by the one specification that its card holds.
 
 The same code runs in training evaluation, calibration, the reference, and on the device: a resize filter that differs
 moves the score by more than int8 does.
@@ -7,30 +7,21 @@ moves the score by more than int8 does.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import stat
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL import Image
 
-from edge_nima import tar_members
-from edge_nima.errors import CardError, PictureError, reason
-from edge_nima.jpeg import ends_early
+from edge_nima.decode import MAX_MEGAPIXELS, Pixels, open_rgb
+from edge_nima.errors import CardError
 
-Pixels = NDArray[np.uint8]
 Factor = float | tuple[float, float, float]
 """One number, or three: one a channel, in the order in which the model takes them."""
-
-MAX_MEGAPIXELS = 128.0
-"""Larger pictures are refused unless asked for: they are decompression bombs, or would not fit a Pi's memory."""
 
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -50,18 +41,6 @@ DCT_MARGIN = 3
 
 _LARGEST_EDGE = 65535
 _LARGEST_FACTOR = 1e9
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_SWAPS = {_UPRIGHT[orientation] for orientation in (5, 6, 7, 8)}
-"""Those that make the width the height."""
 
 
 @dataclass(frozen=True)
@@ -278,34 +257,13 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:60] + "…"
 
 
-def read_rgb(
-    source: str | os.PathLike[str] | bytes, *, max_megapixels: float = MAX_MEGAPIXELS, least_edge: int = 0
-) -> Pixels:
-    """Decode a photograph to upright RGB: EXIF orientation applied, alpha over white, first frame of an animation.
-
-    Greyscale, palette and CMYK become RGB, 16-bit samples lose their low byte. Embedded colour profiles are not
-    applied: the networks were trained without.
-
-    Args:
-        source: a path, or the bytes of an encoded picture.
-        max_megapixels: refuse larger pictures, in millions of pixels.
-        least_edge: decode a JPEG at the smallest DCT scale that keeps this longest edge, pixels; 0 for in full.
-
-    Returns:
-        uint8, shape (height, width, 3), red first, C-contiguous.
-
-    Raises:
-        PictureError: with the reason, on one line.
-    """
-    return np.ascontiguousarray(_open_rgb(source, max_megapixels, least_edge)[0])
-
-
 def read_input(
     source: str | os.PathLike[str] | bytes,
     how: Preprocessing,
     *,
     max_megapixels: float = MAX_MEGAPIXELS,
     exact: bool = False,
+    look: Callable[[Image.Image], None] | None = None,
     out: Pixels | None = None,
 ) -> Pixels:
     """Decode a photograph straight to the model's size: `to_input(read_rgb(source), how)` without the copies between.
@@ -318,6 +276,7 @@ def read_input(
         how: the card's specification.
         max_megapixels: refuse larger pictures, in millions of pixels.
         exact: decode every JPEG in full.
+        look: is shown the upright picture, mode RGB, once it is reduced to `how.longest_edge`.
         out: where to write, uint8, shape (how.height, how.width, 3); made when None.
 
     Returns:
@@ -327,24 +286,7 @@ def read_input(
         PictureError: as `read_rgb`.
     """
     least = 0 if exact or how.longest_edge is None else DCT_MARGIN * how.longest_edge
-    return _finish(_resize(*_open_rgb(source, max_megapixels, least), how), how, out)
-
-
-def check_rgb(rgb: NDArray[Any]) -> Pixels:
-    """Return `rgb` when it is what the scorer takes: uint8, shape (height, width, 3), at least 1x1.
-
-    Raises:
-        PictureError: saying what it is instead.
-    """
-    if not isinstance(rgb, np.ndarray):
-        raise PictureError(f"a picture is a path, bytes, a Frame or a uint8 array, not {type(rgb).__name__}")
-    if rgb.dtype != np.uint8:
-        hint = "; multiply by 255 and cast" if rgb.dtype.kind == "f" else ""
-        raise PictureError(f"pixels are uint8 0..255, this array is {rgb.dtype}{hint}")
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
-        hint = "; drop the fourth channel with rgb[..., :3]" if rgb.ndim == 3 and rgb.shape[-1] == 4 else ""
-        raise PictureError(f"pixels have shape (height, width, 3), this array has {rgb.shape}{hint}")
-    return rgb
+    return _finish(_resize(*open_rgb(source, max_megapixels, least), how, look), how, out)
 
 
 def to_input(rgb: Pixels, how: Preprocessing, out: Pixels | None = None) -> Pixels:
@@ -366,10 +308,14 @@ def to_input(rgb: Pixels, how: Preprocessing, out: Pixels | None = None) -> Pixe
     return _finish(_resize(Image.fromarray(np.ascontiguousarray(rgb)), (width, height), how), how, out)
 
 
-def _resize(image: Image.Image, size: tuple[int, int], how: Preprocessing) -> Pixels:
+def _resize(
+    image: Image.Image, size: tuple[int, int], how: Preprocessing, look: Callable[[Image.Image], None] | None = None
+) -> Pixels:
     """`size` is the photograph's own: at a DCT scale the sides of `image` are rounded up."""
     whole = (0.0, 0.0, float(image.width), float(image.height))
     image = _resample(image, how.reduced_size(*size), how.longest_edge_filter, whole)
+    if look is not None:
+        look(image)
     return np.asarray(_resample(image, (how.width, how.height), how.filter, _box(*image.size, how)))
 
 
@@ -443,141 +389,3 @@ def _centres(start: float, stop: float, count: int) -> NDArray[np.intp]:
     steps[0] = start + steps[0] * 0.5
     indices: NDArray[np.intp] = np.clip(np.cumsum(steps).astype(np.intp), 0, int(np.ceil(stop)) - 1)
     return indices
-
-
-def _open_rgb(
-    source: str | os.PathLike[str] | bytes, max_megapixels: float, least_edge: int = 0
-) -> tuple[Image.Image, tuple[int, int]]:
-    """Upright, mode RGB, and the size in full: a JPEG is at a DCT scale that keeps `least_edge` pixels, unless 0."""
-    if isinstance(source, bytes):
-        if not source:
-            raise PictureError("empty: 0 bytes")
-        return _decode(io.BytesIO(source), max_megapixels, least_edge)
-    try:
-        # Asked and opened here, not by Pillow, so that "no permission" and "a pipe" are told from "not a picture".
-        status = os.stat(source)
-        if stat.S_ISDIR(status.st_mode):
-            raise PictureError("a folder that cannot be read" if not os.access(source, os.R_OK) else "a folder")
-        if not stat.S_ISREG(status.st_mode):
-            raise PictureError("not a regular file")
-        if status.st_size == 0:
-            raise PictureError("empty file: 0 bytes")
-        with open(source, "rb") as file:
-            return _decode(file, max_megapixels, least_edge)
-    except PictureError:
-        raise
-    except (OSError, ValueError) as error:
-        if isinstance(error, NotADirectoryError) and tar_members.is_file(source):
-            return _open_rgb(_read_member(source), max_megapixels, least_edge)
-        raise PictureError(f"cannot be opened: {reason(error)}") from error
-
-
-def _read_member(path: str | os.PathLike[str]) -> bytes:
-    try:
-        return tar_members.read_file(path)
-    except OSError as error:
-        raise PictureError(f"cannot be read: {reason(error)}") from error
-
-
-_OPENING = threading.Lock()
-
-
-def _decode(file: Any, max_megapixels: float, least_edge: int) -> tuple[Image.Image, tuple[int, int]]:
-    try:
-        with _OPENING:
-            # Pillow's own limit is a global and warns on stderr; ours is checked before any pixel is decoded.
-            pillows, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                image = Image.open(file)
-            finally:
-                Image.MAX_IMAGE_PIXELS = pillows
-        with image:
-            if image.format == "EPS":
-                raise PictureError("a PostScript document, not a picture")  # Pillow would start Ghostscript
-            megapixels = image.width * image.height / 1e6
-            if megapixels > max_megapixels:
-                raise PictureError(
-                    f"{image.width}x{image.height} is {megapixels:.4g} megapixels, the limit is {max_megapixels:g} "
-                    "(raise it with --max-megapixels)"
-                )
-            full = None
-            if least_edge and isinstance(image, JpegImageFile):
-                full = image.size
-                _draft(image, least_edge)
-            image.load()
-            width, height = full or image.size  # a TIFF turns itself as it is loaded
-            if image.format in {"JPEG", "MPO"} and ends_early(image, file):
-                raise PictureError("damaged: the JPEG's data ends before the picture does")
-            turn = _turn(image)
-            upright = image if turn is None else image.transpose(turn)
-            return _to_rgb(upright, image.format), ((height, width) if turn in _SWAPS else (width, height))
-    except PictureError:
-        raise
-    except UnidentifiedImageError as error:
-        raise PictureError("not a picture in a format that Pillow reads") from error
-    except MemoryError as error:
-        raise PictureError("does not fit in memory") from error
-    except Exception as error:
-        # Pillow's decoders let out almost every exception there is on damaged files, format by format.
-        raise PictureError(f"damaged: {reason(error)}") from error
-
-
-def _draft(image: JpegImageFile, least_edge: int) -> None:
-    """Have a JPEG decoded at the smallest of libjpeg's scales that keeps `least_edge` pixels on its longest edge."""
-    scale = max(scale for scale in (1, 2, 4, 8) if scale == 1 or max(image.size) >= scale * least_edge)
-    if scale > 1:
-        # Pillow takes the largest scale that keeps this size; the shorter side may have fewer pixels than `scale`.
-        image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
-
-
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What makes a picture upright, by its EXIF orientation."""
-    try:
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:
-        orientation = 1  # a damaged EXIF block says nothing about orientation; the pixels are still good
-    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-
-
-def _to_rgb(image: Image.Image, format: str | None) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode in {"I", "F"} or image.mode.startswith("I;"):
-        return _deep_grey(image, format)
-    if image.mode == "LAB":
-        return _lab(image)
-    if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
-        if image.mode in {"La", "RGBa"}:
-            image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _deep_grey(image: Image.Image, format: str | None) -> Image.Image:
-    """16-bit integers keep their high byte (Pillow's own conversion clips at 255); floats in 0..1 are spread.
-
-    Pillow's mode "I" says nothing of the depth: from a PNG or PGM it is 16 bits, elsewhere the largest value tells.
-    """
-    grey = np.asarray(image)
-    if grey.dtype.kind == "f":
-        if not np.isfinite(grey).all():
-            raise PictureError("floating-point pixels that are not finite")
-        top = float(grey.max(initial=0))
-        if top > 65535:
-            raise PictureError(f"floating-point pixels up to {top:g}; possible: 0..1, 0..255, 0..65535")
-        grey = np.rint(grey * 255) if top <= 1 else np.rint(grey) if top <= 255 else grey // 256
-    elif image.mode.startswith("I;16") or format in {"PNG", "PPM"} or grey.max(initial=0) > 255:
-        grey = grey >> 8
-    return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
-
-
-def _lab(image: Image.Image) -> Image.Image:
-    from PIL import ImageCms
-
-    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-    if converted is None:
-        raise PictureError("LAB colours that cannot be converted to RGB")
-    return converted

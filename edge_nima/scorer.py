@@ -5,27 +5,33 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from edge_nima.card import Card, read_card
+from edge_nima.decode import MAX_MEGAPIXELS, Pixels, check_rgb
 from edge_nima.distribution import mean_rating, rating_std
 from edge_nima.errors import CardError, ModelError, PictureError, RequestError, printable, reason
 from edge_nima.in_order import in_order
 from edge_nima.interpreter import Interpreter, OpenRuntime, open_runtime
 from edge_nima.names import name_of
-from edge_nima.pixels import MAX_MEGAPIXELS, Pixels, check_rgb, read_input, to_input
+from edge_nima.pixels import read_input, to_input
 from edge_nima.records import ScoreRecord
 from edge_nima.sources import Frame
 
 Picture = str | os.PathLike[str] | bytes | Frame | NDArray[np.uint8]
 """A path, the bytes of an encoded file, a frame, or upright RGB pixels (height, width, 3) uint8."""
+
+Look = Callable[[Any, Image.Image], None]
+"""Takes a picture as it was given, and how it looks: upright, mode RGB, reduced to the model's `longest_edge`."""
 
 BUNDLED = Path(__file__).parent / "models" / "mobilenet-ava-int8-mixed.tflite"
 
@@ -176,12 +182,13 @@ class Scorer:
         """The model's card."""
         return self.model.card
 
-    def score(self, picture: Picture, name: str | None = None) -> ScoreRecord:
+    def score(self, picture: Picture, name: str | None = None, look: Look | None = None) -> ScoreRecord:
         """Score one photograph.
 
         Args:
             picture: a path, the bytes of an encoded file, a `Frame`, or upright RGB pixels, uint8, (height, width, 3).
             name: what the record calls it; None for the path, the frame's own name, or "".
+            look: is called with `picture` and how it looks, where it is a path or bytes.
 
         Returns:
             Its record, `error` None.
@@ -190,30 +197,33 @@ class Scorer:
             PictureError: it cannot be scored, with the reason.
         """
         started = perf_counter()
-        pixels = self._input(picture)
+        pixels = self._input(picture, look)
         with self._turn:
             self._interpreter.pixels[...] = pixels
             distribution = self._interpreter.run()
         shown = _name_of(picture) if name is None else name
         return scored(shown, distribution, self.model.label, perf_counter() - started, self._described)
 
-    def score_or_error(self, picture: Picture, name: str | None = None) -> ScoreRecord:
+    def score_or_error(self, picture: Picture, name: str | None = None, look: Look | None = None) -> ScoreRecord:
         """Score one photograph; one that cannot be scored gives a record whose `error` says why."""
         started = perf_counter()
         try:
-            return self.score(picture, name)
+            return self.score(picture, name, look)
         except PictureError as error:
             elapsed = round((perf_counter() - started) * 1e3, 3)
             shown = _name_of(picture) if name is None else name
             why = reason(error)
             return ScoreRecord(shown, None, None, None, self.model.label, elapsed, why, self._described)
 
-    def score_batch(self, pictures: Iterable[Picture], jobs: int = 1) -> Generator[ScoreRecord, None, None]:
+    def score_batch(
+        self, pictures: Iterable[Picture], jobs: int = 1, look: Look | None = None
+    ) -> Generator[ScoreRecord, None, None]:
         """Score many photographs, in the order given, each as soon as it and those before it are done.
 
         Args:
             pictures: as `score` takes them; read lazily, a few ahead.
             jobs: how many to work on at once, each with an interpreter of its own of `self.threads` threads.
+            look: as of `score`; called from several threads, before the record is there.
 
         Returns:
             One record a photograph; one that cannot be scored has its `error` set. The records do not depend on `jobs`.
@@ -225,9 +235,11 @@ class Scorer:
             raise RequestError("score_batch takes a list of photographs; a single one goes to score")
         if jobs < 1:
             raise RequestError(f"jobs is {jobs}; possible: 1 and more")
-        return self._pooled(pictures, jobs) if jobs > 1 else (self.score_or_error(picture) for picture in pictures)
+        if jobs > 1:
+            return self._pooled(pictures, jobs, look)
+        return (self.score_or_error(picture, look=look) for picture in pictures)
 
-    def _pooled(self, pictures: Iterable[Picture], jobs: int) -> Generator[ScoreRecord, None, None]:
+    def _pooled(self, pictures: Iterable[Picture], jobs: int, look: Look | None) -> Generator[ScoreRecord, None, None]:
         from queue import SimpleQueue
 
         idle: SimpleQueue[Scorer] = SimpleQueue()
@@ -238,15 +250,16 @@ class Scorer:
         def work(picture: Picture) -> ScoreRecord:
             scorer = idle.get()
             try:
-                return scorer.score_or_error(picture)
+                return scorer.score_or_error(picture, look=look)
             finally:
                 idle.put(scorer)
 
         return in_order(work, pictures, jobs)
 
-    def _input(self, picture: Any) -> Pixels:
+    def _input(self, picture: Any, look: Look | None) -> Pixels:
         if isinstance(picture, str | os.PathLike | bytes):
-            return read_input(picture, self._how, max_megapixels=self.max_megapixels, exact=self.exact)
+            shown = None if look is None else partial(look, picture)
+            return read_input(picture, self._how, max_megapixels=self.max_megapixels, exact=self.exact, look=shown)
         return to_input(check_rgb(picture.rgb if isinstance(picture, Frame) else picture), self._how)
 
 

@@ -25,6 +25,7 @@ from edge_nima import outputs
 from edge_nima.errors import EdgeNimaError, OutputError, RequestError, SourceError, printable, reason
 from edge_nima.lock import try_lock
 from edge_nima.scorer import ModelFile, load_model
+from edge_nima.selection import KeepPolicy
 from edge_nima.sources import Source, SourceOptions, open_source
 from edge_nima.watch.clock import SteadyClock
 from edge_nima.watch.events import Listener, Shot, State, Status
@@ -33,7 +34,6 @@ from edge_nima.watch.health import BoardSensors, RateGovernor
 from edge_nima.watch.keeper import Keeper
 from edge_nima.watch.loop import Watcher, WatchLimits
 from edge_nima.watch.notify import Notifier
-from edge_nima.watch.policy import KeepPolicy
 from edge_nima.watch.recorder import Recorder
 from edge_nima.watch.records import Records
 from edge_nima.watch.schedule import Schedule

@@ -15,11 +15,12 @@ from edge_nima.agreement import measure_agreement
 from edge_nima.card import Card, Probe
 from edge_nima.check import ProbeResult, check_model
 from edge_nima.cli import run
+from edge_nima.decode import read_rgb
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import CardError, ModelError, PictureError
 from edge_nima.gate import probe_tolerance
 from edge_nima.interpreter import open_runtime
-from edge_nima.pixels import Preprocessing, read_rgb
+from edge_nima.pixels import Preprocessing
 from edge_nima.scorer import BUNDLED, ModelFile, load_model
 from fakes import RAMP, TFLITE, FakeOpener, answer_by_content, changed, fake_model
 

@@ -220,7 +220,9 @@ OWN: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", OWN)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind == "EfficientNet" else kind for kind in OWN]
+)
 def test_a_model_that_scales_its_own_pixels_is_recognised(kind: str, tmp_path: Path) -> None:
     make, words = OWN[kind]
     network = make()

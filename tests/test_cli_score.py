@@ -84,11 +84,11 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Ctrl-C while photograph number `count` + 1 is scored."""
     original, seen = Scorer.score_or_error, []
 
-    def scoring(self: Scorer, picture: Any, name: str | None = None) -> ScoreRecord:
+    def scoring(self: Scorer, picture: Any, **how: Any) -> ScoreRecord:
         seen.append(picture)
         if len(seen) > count:
             raise KeyboardInterrupt
-        return original(self, picture, name)
+        return original(self, picture, **how)
 
     monkeypatch.setattr(Scorer, "score_or_error", scoring)
 

@@ -13,15 +13,14 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_nima.agreement import measure_agreement
-from edge_nima.comparison import Comparison, compare, compare_records
+from edge_nima.comparison import Comparison, compare, compare_records, why_undefined
 from edge_nima.distribution import RATINGS, max_entropy_distribution, mean_rating
 from edge_nima.errors import RequestError
 from edge_nima.joining import join_names
 from edge_nima.people import AgainstPeople
 from edge_nima.pixels import Preprocessing
 from edge_nima.records import FileStamp, RecordFile, ScoreRecord
-from edge_nima.report import as_document, as_json
-from edge_nima.undefined import why_undefined
+from edge_nima.reports.comparison import as_document, as_json
 
 HOW = Preprocessing().describe()
 Floats = NDArray[np.float64]

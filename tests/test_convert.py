@@ -103,7 +103,8 @@ def test_the_card_says_where_the_model_came_from(converted: Path, tiny_keras: Pa
 def test_agreement_in_the_card_is_what_the_scorer_measures(converted: Path, tiny_keras: Path) -> None:
     checkpoint = open_checkpoint(tiny_keras, filter="bilinear", input_range=(-1, 1))
     scorer = open_scorer(converted / "tiny-int8.tflite")
-    from edge_nima.pixels import read_rgb, to_input
+    from edge_nima.decode import read_rgb
+    from edge_nima.pixels import to_input
 
     paths = sorted(PHOTOS.glob("*.jpg"))
     pixels = np.stack([to_input(read_rgb(path), checkpoint.preprocessing) for path in paths])
@@ -344,6 +345,7 @@ def test_an_opened_checkpoint_gives_a_reference_that_scores_compare_with(tiny_ke
         reference(opened, PHOTOS, tmp_path / "reference.jsonl")
 
 
+@pytest.mark.slow
 def test_the_example_converts(tiny_keras: Path, noise_photographs: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "examples/convert_checkpoint.py"), str(tiny_keras), str(noise_photographs)]
     done = subprocess.run([*command, str(PHOTOS), str(tmp_path)], capture_output=True, text=True, check=False)
@@ -381,7 +383,7 @@ def test_probe_pictures_are_kept_from_model_to_model(converted: Path) -> None:
 
 
 def test_probes_made_of_photographs_try_different_things() -> None:
-    from edge_nima.pixels import read_rgb
+    from edge_nima.decode import read_rgb
     from edge_nima_convert.probes import pictures_from_photographs
 
     made = pictures_from_photographs(sorted(PHOTOS.glob("*.jpg")))

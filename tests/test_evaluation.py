@@ -27,8 +27,8 @@ from edge_nima.distribution import RATINGS, as_distribution, earth_movers_distan
 from edge_nima.errors import RequestError
 from edge_nima.pixels import Preprocessing
 from edge_nima.records import FileStamp, RecordFile, ScoreRecord, read_records
-from edge_nima_train.evaluation import MIN_SPREAD, ROWS, Evaluation, Subject, evaluate
-from edge_nima_train.evaluation_document import as_document, as_json
+from edge_nima_train.evaluation import MIN_SPREAD, Evaluation, Subject, evaluate
+from edge_nima_train.evaluation_report import ROWS, as_document, as_json, report
 from edge_nima_train.manifest import read_manifest
 from edge_nima_train.published import official_test, published_results
 from test_names import NAMES, THERE, data_set
@@ -420,13 +420,13 @@ def test_detours_in_a_manifest_do_not_hide_photographs(tmp_path: Path, capsys: C
 
 def test_a_hostile_name_is_text(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs edge-nima[report]")
-    from edge_nima_train.evaluation_page import page
+    from edge_nima.reports.pages import page
 
     evil = "<script>alert(1)</script>\x1b[31m.jpg"
     people = drawn(12, 0)
     subject = Subject(evil, evil, evil, evil, {evil: (evil,)}, (evil,))
     made = evaluate([evil] * 12, people, people, subject)
-    text = page(made, [tmp_path / "none.jpg"] * 12)
+    text = page(report(made, [tmp_path / "none.jpg"] * 12))
     assert "<script" not in text
     assert "\x1b" not in text
     assert "cannot be opened" in text
@@ -536,6 +536,7 @@ epochs = 0
 """
 
 
+@pytest.mark.slow
 def test_the_example_trains_and_evaluates_and_its_photographs_are_known_again(tmp_path: Path, capsys: Captured) -> None:
     random, lines, copied = np.random.default_rng(0), ["file,mean_rating,split"], ["file,mean_rating"]
     for i in range(24):

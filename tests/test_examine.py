@@ -266,14 +266,32 @@ def test_a_new_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     red = Change("red", WORSE, "only red", "without green and blue", lambda p: _red(p.small), lambda p: p.small)
     all_of_them: Callable[[int], Any] = lambda edge: (*changes(edge), red)  # noqa: E731
     monkeypatch.setattr(module, "changes", all_of_them)
-    from edge_nima.report.examination import as_json, page, tables
+    from edge_nima.reports.examination import as_json, report
+    from edge_nima.reports.model import Table
+    from edge_nima.reports.pages import page
 
     e = examine(None, [PHOTOS / "cat.jpg"])
     assert e.effects[-1].change is red
-    assert tables(e)[-1].rows[-1][0] == "only red"
+    table = report(e).sections[-1].blocks[0]
+    assert isinstance(table, Table)
+    assert table.rows[-1][0].text == "only red"
     assert '"red"' in as_json(e)
     pytest.importorskip("matplotlib", reason="needs edge-nima[report]")
-    assert "without green and blue" in page(e)
+    assert "without green and blue" in page(report(e, on_page=True))
+
+
+def test_a_hostile_name_is_text(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs edge-nima[report]")
+    pytest.importorskip("jinja2", reason="needs edge-nima[report]")
+    from edge_nima.reports.examination import report
+    from edge_nima.reports.pages import page
+
+    path = tmp_path / "<script>alert(1)<b>\x1b[31m.jpg"
+    shutil.copy(PHOTOS / "cat.jpg", path)
+    text = page(report(examine(None, [path]), on_page=True))
+    assert "<script" not in text
+    assert "\x1b" not in text
+    assert "&lt;script&gt;alert(1)&lt;b&gt;\\x1b[31m.jpg" in text
 
 
 def _red(image: Image.Image) -> Image.Image:

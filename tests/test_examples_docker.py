@@ -1,4 +1,4 @@
-"""examples/docker and docs/watch.md: well-formed files that name settings that there are and link to what exists."""
+"""examples/docker and docs/camera.md: well-formed files that name settings that there are and link to what exists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from conftest import ROOT
 from edge_nima.outputs import mqtt, on_shot, prometheus
 
 DOCKER = ROOT / "examples" / "docker"
-GUIDE = ROOT / "docs" / "watch.md"
+GUIDE = ROOT / "docs" / "camera.md"
 
 
 def test_compose_starts_what_the_guide_names() -> None:

@@ -21,9 +21,10 @@ from PIL import Image
 
 from edge_nima.cli import run
 from edge_nima.errors import LabelError, RequestError
+from edge_nima.reports.pages import page
+from edge_nima_train.exploration_report import as_document, report
 from edge_nima_train.explore import SHEET, describe, explore
 from edge_nima_train.explore_names import GroupNames, find_names, read_names
-from edge_nima_train.explore_page import as_document, page
 from edge_nima_train.manifest import Manifest, read_manifest
 
 VOTES = ",".join(f"n{rating}" for rating in range(1, 11))
@@ -174,9 +175,9 @@ def test_one_photograph_has_no_standard_deviation(tmp_path: Path) -> None:
     document = look(data_set(tmp_path, 1))
     assert document["mean_rating"]["sd"] is None
     assert document["mean_rating"]["n"] == 1
-    content, shown = page(explore(read_manifest(tmp_path / "labels.csv"), GroupNames()))
+    made, shown = report(explore(read_manifest(tmp_path / "labels.csv"), GroupNames()))
     assert shown == 3
-    assert "<td>-</td>" in content
+    assert "<td>-</td>" in page(made)
 
 
 def test_means_alone_leave_the_votes_out_and_say_so(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_means_alone_leave_the_votes_out_and_say_so(tmp_path: Path) -> None:
     assert document["votes"] == "none"
     assert document["histograms"]["rating_std"] is None
     assert document["bins"][-1]["n"] == 3  # 9.333, 9.667 and 10; 10 belongs to the last bin
-    content, _ = page(explore(read_manifest(labels), GroupNames()))
+    content = page(report(explore(read_manifest(labels), GroupNames()))[0])
     assert "Only mean ratings are known here" in content
     for absent in (
         "Number of ratings",
@@ -210,7 +211,7 @@ def test_proportions_are_not_taken_for_a_number_of_ratings(tmp_path: Path, total
     assert document["votes"] == "proportions"
     assert document["number_of_ratings"] is None
     assert document["rating_std"] is not None
-    content, _ = page(explore(read_manifest(labels), GroupNames()))
+    content = page(report(explore(read_manifest(labels), GroupNames()))[0])
     assert "proportions, not counts" in content
 
 
@@ -332,7 +333,7 @@ def test_bad_requests_are_one_line_and_leave_nothing(tmp_path: Path, capsys: pyt
 
 def test_what_is_drawn_is_what_the_json_says(tmp_path: Path) -> None:
     exploration = explore(read_manifest(data_set(tmp_path)), GroupNames())
-    content, _ = page(exploration)
+    content = page(report(exploration)[0])
     assert isinstance(exploration.manifest, Manifest)
     assert f"mean {exploration.mean_rating.mean:,.2f}" in content
     assert exploration.number_of_ratings is not None

@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from edge_nima.scorer import load_model
+from edge_nima.selection import KeepPolicy
 from edge_nima.sources import Source, SourceOptions, open_source
 from edge_nima.watch import recorder as recorder_module
 from edge_nima.watch import worker as worker_module
@@ -27,7 +28,6 @@ from edge_nima.watch.events import State
 from edge_nima.watch.gallery import Gallery
 from edge_nima.watch.keeper import Keeper
 from edge_nima.watch.loop import Watcher, WatchLimits
-from edge_nima.watch.policy import KeepPolicy
 from edge_nima.watch.recorder import Recorder
 from edge_nima.watch.records import Records
 from edge_nima.watch.worker import WorkerProcess

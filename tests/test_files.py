@@ -128,7 +128,7 @@ def test_folders_nested_deeper_than_python_calls_are_walked(shelf: Path) -> None
         ("none.jpg", "no such file or folder: 'none.jpg'"),
         ("a.jpg/b.jpg", "no such file or folder"),
         ("empty", "no photographs in 'empty': it is empty"),
-        ("texts", "no photographs in 'texts': none of its entries"),
+        ("texts", "no photographs in 'texts': left out: 2 .txt"),
         ("hidden", "no photographs in 'hidden'"),
         ("*.png", "the pattern '*.png' matches no photograph"),
         ("texts/*", "the pattern 'texts/*' matches no photograph"),

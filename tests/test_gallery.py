@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edge_nima.errors import OutputError, RequestError
+from edge_nima.selection import Candidate
 from edge_nima.watch import gallery as module
 from edge_nima.watch import xmp
 from edge_nima.watch.events import Shot
 from edge_nima.watch.gallery import Gallery, list_shots
-from edge_nima.watch.policy import Candidate
 from edge_nima.watch.units import utc_text
 from storing import AT, Writer, filled, small_disk
 

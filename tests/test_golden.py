@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from conftest import skip_without
+from edge_nima.decode import read_rgb
 from edge_nima.distribution import mean_rating
 from edge_nima.interpreter import Interpreter
-from edge_nima.pixels import read_rgb, to_input
+from edge_nima.pixels import to_input
 from edge_nima.scorer import open_scorer
 from edge_nima_convert.recipes import Source
 from edge_nima_train.checkpoint import Checkpoint, open_checkpoint

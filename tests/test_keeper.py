@@ -15,13 +15,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from edge_nima.selection import KeepPolicy
 from edge_nima.sources import Frame
 from edge_nima.watch import keeper as module
 from edge_nima.watch import xmp
 from edge_nima.watch.events import Listener, Shot
 from edge_nima.watch.gallery import Gallery
 from edge_nima.watch.keeper import Keeper
-from edge_nima.watch.policy import KeepPolicy
 from storing import AT, Writer, filled, scored, small_disk, until
 
 
@@ -409,7 +409,7 @@ KILLED = """
     from edge_nima.watch.events import Scored
     from edge_nima.watch.gallery import Gallery
     from edge_nima.watch.keeper import Keeper
-    from edge_nima.watch.policy import KeepPolicy
+    from edge_nima.selection import KeepPolicy
     keeper = Keeper(Gallery(Path(sys.argv[1])), KeepPolicy(keep=3, every_s=10, likeness=-1), "garden")
     chance, start = np.random.default_rng(int(sys.argv[2])), int(sys.argv[2]) * 1000
     rgb = chance.integers(0, 256, (240, 320, 3), dtype=np.uint8)

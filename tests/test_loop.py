@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edge_nima.errors import ModelError
+from edge_nima.selection import KeepPolicy
 from edge_nima.sources import Frame
 from edge_nima.watch import capture as capture_module
 from edge_nima.watch import loop as module
@@ -19,7 +20,6 @@ from edge_nima.watch.events import Listener, Scored, State
 from edge_nima.watch.gallery import Gallery
 from edge_nima.watch.keeper import Keeper
 from edge_nima.watch.loop import Watcher, WatchLimits
-from edge_nima.watch.policy import KeepPolicy
 from edge_nima.watch.recorder import Recorder
 from edge_nima.watch.records import Records
 from edge_nima.watch.units import utc_text

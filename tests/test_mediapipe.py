@@ -92,6 +92,7 @@ def normalization(model: bytes) -> tuple[list[float], list[float], int]:
     return list(options.mean), list(options.std), pixels.content.contentProperties.colorSpace
 
 
+@pytest.mark.slow
 def test_mediapipe_scales_a_foreign_model_as_we_do_or_says_what_it_lacks(tmp_path: Path) -> None:
     if importlib.util.find_spec("tensorflow") is None:
         pytest.skip("needs edge-nima[convert]")

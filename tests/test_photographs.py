@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from edge_nima.decode import Pixels
 from edge_nima.errors import CalibrationError, RequestError
 from edge_nima.labels import rating_bins
-from edge_nima.pixels import Pixels, Preprocessing, pixels_sha256, to_input
+from edge_nima.pixels import Preprocessing, pixels_sha256, to_input
 from edge_nima_convert import calibration
 from edge_nima_convert.calibration import (
     FORMAT,

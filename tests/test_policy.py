@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_nima.watch.policy import Candidate, KeepPolicy, Ratings, Window, by_sharpness, choose
-from edge_nima.watch.similarity import perceptual_hash
+from edge_nima.selection import Candidate, KeepPolicy, by_sharpness, choose
+from edge_nima.similarity import perceptual_hash
+from edge_nima.watch.policy import Ratings, Window
 
 
 @dataclass(eq=False)

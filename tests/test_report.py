@@ -20,12 +20,14 @@ from conftest import PHOTOS, skip_without
 from edge_nima.comparison import Comparison, LayerError, compare
 from edge_nima.errors import OutputError, PackageMissing, RequestError
 from edge_nima.joining import Join, Unscored
-from edge_nima.report import need_matplotlib, write_report
-from edge_nima.report.page import page
-from edge_nima.report.rows import interval, number
-from edge_nima.report.thumbnails import find_pictures, thumbnail
+from edge_nima.reports import pages
+from edge_nima.reports.comparison import report, worst_photographs, write_report
+from edge_nima.reports.model import interval, number
+from edge_nima.reports.pages import need_report
+from edge_nima.reports.thumbnails import find_pictures, thumbnail
 
 skip_without("matplotlib", "edge-nima[report]")
+skip_without("jinja2", "edge-nima[report]")
 
 EVIL = "<script>alert('1')</script>&\"x\".jpg"
 LAYERS = [
@@ -42,6 +44,10 @@ def opinions(n: int, seed: int) -> NDArray[np.float64]:
 def comparison(n: int = 40, names: list[str] | None = None, people: bool = True, **options: Any) -> Comparison:
     names = names or [f"p/{i}.jpg" for i in range(n)]
     return compare(names, opinions(n, 0), opinions(n, 1), opinions(n, 2) if people else None, **options)
+
+
+def page(c: Comparison, photos: Path | None = None, **options: Any) -> str:
+    return pages.page(report(c, worst=worst_photographs(c, photos), **options))
 
 
 class Tags(HTMLParser):
@@ -244,13 +250,15 @@ def test_the_same_comparison_gives_the_same_page(text: str) -> None:
     assert page(comparison(), layers=LAYERS, photos=PHOTOS) == text
 
 
-def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+@pytest.mark.parametrize("package", ["matplotlib", "jinja2"])
+def test_without_a_package_the_extra_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages._environment.cache_clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(PackageMissing, match=r"pip install 'edge-nima\[report\]'"):
-        need_matplotlib()
-    with pytest.raises(PackageMissing, match="matplotlib"):
+        need_report()
+    with pytest.raises(PackageMissing, match="needs"):
         write_report("nowhere.html", comparison(2))
 
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from conftest import PHOTOS
-from edge_nima.pixels import Pixels, read_rgb
-from edge_nima.watch.similarity import StillDetector, hamming, perceptual_hash, small_grey
+from edge_nima.decode import Pixels, read_rgb
+from edge_nima.similarity import StillDetector, hamming, perceptual_hash, small_grey
 
 RANDOM = np.random.default_rng(5)
 

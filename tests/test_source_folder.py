@@ -349,3 +349,15 @@ def test_a_folder_that_is_awaited_gives_all_that_comes_with_it(tmp_path: Path) -
     (tmp_path / "later" / "a.jpg").write_bytes(WHOLE)
     source.open()
     assert next_name(source) == "a.jpg"
+
+
+def test_what_is_left_out_is_said_once(inbox: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (inbox / "@eaDir").mkdir()
+    for name in ("a.jpg", "@eaDir/a.jpg", "film.mov", ".part.jpg"):
+        (inbox / name).write_bytes(WHOLE)
+    with caplog.at_level("INFO", "edge_nima.sources"):
+        source = opened(inbox, existing=True)
+        assert next_name(source) == "a.jpg"
+        assert nothing_comes(source)
+    told = [message for message in caplog.messages if "left out" in message]
+    assert told == [f"'{inbox}': left out: 1 .mov, 1 hidden, 1 in @eaDir"]

@@ -20,8 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from edge_nima.decode import read_rgb
 from edge_nima.errors import PictureError, RequestError, SourceError
-from edge_nima.pixels import read_rgb
 from edge_nima.sources import Frame, NothingYet, SourceOptions, open_source
 from edge_nima.sources import http as module
 from edge_nima.sources.http import HttpSource

@@ -125,6 +125,7 @@ def test_a_width_without_weights_is_not_a_failed_download() -> None:
     assert "fetched" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_training_begins_from_what_is_fetched_or_given_or_says_how_to_get_it(
     keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

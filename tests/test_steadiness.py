@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from edge_nima.pixels import read_rgb
+from edge_nima.decode import read_rgb
 from edge_nima.scorer import Scorer, open_scorer
 
 pytestmark = pytest.mark.slow

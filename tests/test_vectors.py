@@ -12,10 +12,11 @@ from PIL import Image
 from edge_nima import cli
 from edge_nima.camera_buffers import CameraBuffer, Matrix, Plane
 from edge_nima.card import Card
+from edge_nima.decode import read_rgb
 from edge_nima.distribution import as_distribution, mean_rating, rating_std
 from edge_nima.errors import EdgeNimaError, ModelError
 from edge_nima.interpreter import proportions
-from edge_nima.pixels import FILTERS, Preprocessing, pixels_sha256, read_rgb, to_input
+from edge_nima.pixels import FILTERS, Preprocessing, pixels_sha256, to_input
 from edge_nima.scorer import load_model, open_scorer
 from edge_nima.vectors import export_vectors
 

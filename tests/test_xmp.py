@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_nima.watch.xmp import NAMESPACE, encode, hash_of, is_favourite, mark, with_rating
+from edge_nima.sidecars import NAMESPACE
+from edge_nima.watch.xmp import encode, hash_of, is_favourite, mark, with_rating
 
 MODEL = 'odd <model> & "name"@12345678'
 SHARES = tuple(np.arange(1, 11) / 55)

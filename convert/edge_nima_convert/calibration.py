@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edge_nima.decode import Pixels
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import RequestError, printable
 from edge_nima.labels import Labels, rating_bins, rating_edges
 from edge_nima.names import Names, name_of
 from edge_nima.photographs import draw_photographs
-from edge_nima.pixels import Pixels, Preprocessing
+from edge_nima.pixels import Preprocessing
 from edge_nima_convert.calibration_checks import check_pictures, check_repeats
 from edge_nima_convert.photographs import Inputs, Pool, load_inputs, log
 from edge_nima_convert.recipes import Progress

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_nima.decode import Pixels
 from edge_nima.errors import CalibrationError
 from edge_nima.labels import few
-from edge_nima.pixels import Pixels
 
 FEWEST = 10
 """Fewer calibration photographs than this are refused; the ranges would be those of the few."""

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from edge_nima.agreement import Agreement, measure_agreement
 from edge_nima.card import Card
 from edge_nima.comparison import Comparison, LayerError, compare
+from edge_nima.decode import Pixels
 from edge_nima.errors import CalibrationError, CheckpointError, RequestError
 from edge_nima.gate import Gate, Verdict, judge, load_gate, probe_tolerance
 from edge_nima.interpreter import Interpreter
 from edge_nima.names import name_of
 from edge_nima.photographs import find_photographs
-from edge_nima.pixels import Pixels, Preprocessing
+from edge_nima.pixels import Preprocessing
 from edge_nima.records import ScoreRecord
 from edge_nima.registry import locate
 from edge_nima.scorer import load_model

@@ -10,12 +10,13 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_nima.decode import Pixels
 from edge_nima.distribution import BINS, Floats, mean_rating, rating_std
 from edge_nima.errors import RequestError, printable
 from edge_nima.labels import Labels, few
 from edge_nima.names import name_of
 from edge_nima.photographs import draw_photographs
-from edge_nima.pixels import Pixels, Preprocessing
+from edge_nima.pixels import Preprocessing
 from edge_nima.records import FileStamp, RecordFile, ScoreRecord, form_of
 from edge_nima_convert.calibration import Predict
 from edge_nima_convert.photographs import Pool, load_inputs, log

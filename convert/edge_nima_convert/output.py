@@ -17,7 +17,8 @@ from edge_nima.distribution import BINS
 from edge_nima.errors import EdgeNimaError, OutputError, RequestError, printable, reason
 from edge_nima.lock import try_lock
 from edge_nima.records import form_of, is_special, write_whole
-from edge_nima.report import as_json, need_matplotlib, write_report
+from edge_nima.reports.comparison import as_json, write_report
+from edge_nima.reports.pages import need_report
 from edge_nima_convert.calibration import Predict
 from edge_nima_convert.recipes import Progress
 
@@ -96,14 +97,14 @@ class Files:
     overwrite: bool
 
     def check(self, recipes: Sequence[str], climbs: bool) -> None:
-        """Refuse files that exist, one report of several recipes, and a page without matplotlib, before any work."""
+        """Refuse files that exist, one report of several recipes, and a page without its packages, before any work."""
         stems = [f"{self.name}-{recipe}" for recipe in recipes]
         reports = [path for stem in stems for path in self.reports(stem)]
         if self.report in reports and (climbs or len(stems) > 1):
             told = printable(self.report or "")
             raise RequestError(f"--report '{told}' is one file for several recipes; name a folder instead")
         if any(path.suffix.lower() == ".html" for path in reports):
-            need_matplotlib()
+            need_report()
         if self.report is not None and self.report not in reports:
             make_folder(self.report)
         models = [] if self.out is None else [self.out / f"{stem}.tflite" for stem in stems]

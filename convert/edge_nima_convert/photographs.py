@@ -13,10 +13,11 @@ from typing import TypeAlias
 import numpy as np
 
 from edge_nima import tar_members
+from edge_nima.decode import Pixels
 from edge_nima.errors import PictureError, RequestError, printable
 from edge_nima.labels import Labels, few
-from edge_nima.photographs import find_photographs
-from edge_nima.pixels import Pixels, Preprocessing, pixels_sha256, read_input
+from edge_nima.photographs import LeftOut, find_photographs
+from edge_nima.pixels import Preprocessing, pixels_sha256, read_input
 from edge_nima_convert.recipes import Progress
 from edge_nima_train.manifest import SPLITS, TEST, TRAIN, Manifest, read_manifest
 
@@ -91,7 +92,10 @@ def find_pool(given: Given, split: str) -> Pool:
             return _of_manifest(*_read(manifest, named, split, drawn.scale), drawn)
     # The last two parts: enough to know a data set by, nothing of whose machine it is on.
     on = ", ".join(printable("/".join(Path(path).absolute().parts[-2:])) for path in paths)
-    found = find_photographs(paths)
+    left_out = LeftOut()
+    found = find_photographs(paths, left_out=left_out)
+    if left_out.told():
+        log.info(left_out.told())
     if drawn.labels is None:
         return Pool(tuple(found), None, on, drawn)
     manifest, named = _manifest(drawn.labels)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_nima.card import Card, Probe
+from edge_nima.decode import Pixels, read_rgb
 from edge_nima.errors import RequestError, printable
 from edge_nima.interpreter import Interpreter
-from edge_nima.pixels import Pixels, Preprocessing, pixels_sha256, read_input, read_rgb, to_input
+from edge_nima.pixels import Preprocessing, pixels_sha256, read_input, to_input
 
 if TYPE_CHECKING:
     from edge_nima_train.checkpoint import Checkpoint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import warnings
@@ -24,13 +25,14 @@ from edge_nima.cli import (
     examine,
     models,
     phone,
+    pick,
     score,
     show,
     train,
     watch,
 )
 from edge_nima.cli.options import INTERRUPTED, say
-from edge_nima.errors import EdgeNimaError, reason
+from edge_nima.errors import EdgeNimaError, printable, reason
 
 
 class _Group(typer.core.TyperGroup):
@@ -60,6 +62,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("score")(score.score)
+app.command("pick")(pick.pick)
 app.command("show")(show.show)
 app.command("card")(card.card)
 app.command("check")(check.check)
@@ -127,8 +130,22 @@ def run(arguments: list[str]) -> int:
         sys.stdout, sys.stderr = streams
         return 141
     except OSError as error:
-        return _complain(f"cannot write: {reason(error)}", 1)
+        return _complain(*_failure(error))
     return code if isinstance(code, int) else 0
+
+
+_DISK = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.EPIPE, errno.EROFS}
+"""What goes wrong when something is written, and not when it is read."""
+
+
+def _failure(error: OSError) -> tuple[str, int]:
+    """What the operating system refused, in one line, and the exit code; Python tells reading from writing nowhere."""
+    name = f" '{printable(os.fsdecode(error.filename))}'" if isinstance(error.filename, str | bytes) else ""
+    if error.errno in _DISK:
+        return f"cannot write{name}: {reason(error)}", 1
+    if name:
+        return f"cannot open{name}: {reason(error)}", 2
+    return f"reading or writing failed: {reason(error)}", 1
 
 
 def _complain(message: str, code: int) -> int:

@@ -81,16 +81,16 @@ def compare(
     if photos is not None and not photos.is_dir():
         raise RequestError(f"--photos '{printable(photos)}' is no folder")
     if html is not None:
-        from edge_nima.report import need_matplotlib
+        from edge_nima.reports.pages import need_report
 
-        need_matplotlib()
+        need_report()
     comparison = compare_records(reference, candidate, labels, scale=scale, seed=seed)
     for warning in comparison.warnings:
         say(f"warning: {warning}")
     verdict = None if tolerances is None else _judge(tolerances, comparison, reference, float16)
     _put(comparison, kind, output, verdict)
     if html is not None:
-        from edge_nima.report import write_report
+        from edge_nima.reports.comparison import write_report
 
         write_report(html, comparison, photos=photos, verdict=verdict)
         say(f"the page is '{printable(html)}'")
@@ -115,13 +115,16 @@ def _judge(tolerances: Gate, comparison: Comparison, reference: Path, float16: P
 
 
 def _put(comparison: Comparison, kind: Format, output: Path | None, verdict: Verdict | None) -> None:
-    from edge_nima.cli.compare_table import table
     from edge_nima.cli.sinks import put_out
-    from edge_nima.report import as_json
-    from edge_nima.report.parts import write_document
+    from edge_nima.reports.comparison import as_json, report
+    from edge_nima.reports.pages import write_page
+    from edge_nima.reports.terminal import table
 
-    text = as_json(comparison, verdict=verdict) if kind == Format.json else table(comparison, output is None, verdict)
+    if kind == Format.json:
+        text = as_json(comparison, verdict=verdict)
+    else:
+        text = table(report(comparison, verdict=verdict), output is None)
     if output is None:
         put_out(text)
         return
-    write_document(output, text)
+    write_page(output, text)

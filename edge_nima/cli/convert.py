@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 import typer.core
 
-from edge_nima.cli.convert_table import print_conversions
 from edge_nima.cli.options import INTERRUPTED, read_range, say
 from edge_nima.cli.progress import stages
 
@@ -164,7 +163,12 @@ def _printed() -> Iterator[list[Conversion]]:
         log.removeHandler(said)
         log.setLevel(before[0])
         log.propagate = before[1]
-        print_conversions(done)
+        if done:
+            from edge_nima.cli.sinks import put_out
+            from edge_nima.reports.terminal import render
+            from edge_nima_convert.report import parts
+
+            put_out(render(parts(done)))
 
 
 class _Said(logging.Handler):

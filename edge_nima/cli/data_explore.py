@@ -33,9 +33,9 @@ def explore(
 
     Exit code: 0 written, 2 usage or labels that cannot be read, 1 output failed, 130 interrupted.
     """
+    from edge_nima_train.exploration_report import PAGE, refuse_folder, scale_told, write_exploration
     from edge_nima_train.explore import explore as look
     from edge_nima_train.explore_names import find_names
-    from edge_nima_train.explore_page import PAGE, refuse_folder, scale_told, write_exploration
     from edge_nima_train.manifest import read_manifest
 
     refuse_folder(out, overwrite)

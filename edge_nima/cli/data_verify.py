@@ -68,8 +68,8 @@ def verify(
 
 def _print(found: Verification) -> None:
     """Counts by fault and by anomaly, with the first of each."""
-    from edge_nima.cli.compare_table import render
     from edge_nima.cli.sinks import put_out
+    from edge_nima.reports.terminal import render
     from edge_nima_train.verify import as_document
 
     document = as_document(found)
@@ -84,4 +84,4 @@ def _print(found: Verification) -> None:
             first = next(one for one in document["flagged"] if flag in one["flags"])
             lines.append(f"{anomaly['count']:9,} odd, kept: {flag}, such as {first['file']}: {anomaly['rule']}")
     lines.append(f"{document['good']:9,} good of {document['labels']['rows']:,} rows")
-    put_out(render(lambda _: lines, to_terminal=True))
+    put_out(render(lines))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,8 +19,6 @@ from edge_nima.cli.options import (
 from edge_nima.errors import printable
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edge_nima.examine import Examination
 
 NOT_ALL_READ = 3
@@ -58,20 +55,22 @@ def examine(
     Exit code: 0 done, 3 some photographs are not readable, 2 usage, 1 output failed, 130 interrupted: the table is then
     of the photographs that were done, and no file is written.
     """
-    from edge_nima.cli.compare_table import render
     from edge_nima.cli.progress import stages
     from edge_nima.cli.sinks import put_out
+    from edge_nima.decode import MAX_MEGAPIXELS
     from edge_nima.examine import COUNT
     from edge_nima.examine import examine as examine_photographs
-    from edge_nima.photographs import find_photographs
-    from edge_nima.pixels import MAX_MEGAPIXELS
+    from edge_nima.photographs import LeftOut, find_photographs
+    from edge_nima.reports.examination import report
+    from edge_nima.reports.terminal import table
     from edge_nima.scorer import open_scorer
 
-    refuse_outputs(find_photographs(paths), {"--json": json, "--html": html}, overwrite)
+    left_out = LeftOut()
+    refuse_outputs(find_photographs(paths, left_out=left_out), {"--json": json, "--html": html}, overwrite)
     if html is not None:
-        from edge_nima.report import need_matplotlib
+        from edge_nima.reports.pages import need_report
 
-        need_matplotlib()
+        need_report()
     scorer = open_scorer(model, threads, card=card, max_megapixels=max_megapixels or MAX_MEGAPIXELS)
     warn_of_gate(scorer.card)
     with stages("examining") as show:
@@ -83,7 +82,9 @@ def examine(
         say(f"not readable: {name}: {why}")
     if len(examination.failures) > _SHOWN:
         say(f"not readable: {len(examination.failures) - _SHOWN} more")
-    put_out(render(lambda fine: _parts(examination, fine), to_terminal=True))
+    if left_out.told():
+        say(left_out.told())
+    put_out(table(report(examination), notes=True))
     if not examination.complete:
         files = "; no file is written" if json or html else ""
         say(f"interrupted after {examination.n} of {examination.drawn} photographs{files}")
@@ -96,27 +97,12 @@ _SHOWN = 20
 
 
 def _write(examination: Examination, json: Path | None, html: Path | None) -> None:
-    from edge_nima.report.examination import as_json, write_report
-    from edge_nima.report.parts import write_document
+    from edge_nima.reports.examination import as_json, write_report
+    from edge_nima.reports.pages import write_page
 
     if json is not None:
-        write_document(json, as_json(examination))
+        write_page(json, as_json(examination))
         say(f"the numbers are in '{printable(json)}'")
     if html is not None:
         write_report(html, examination)
         say(f"the page is '{printable(html)}'")
-
-
-def _parts(e: Examination, fine: bool) -> Iterator[RenderableType]:
-    from edge_nima.cli.compare_table import new_table
-    from edge_nima.report.examination import head, left_out, tables
-
-    yield from (f"{what}  {value}" for what, value in head(e).items())
-    yield from (f"note: {line}" for line in left_out(e))
-    for one in tables(e):
-        yield ""
-        yield f"{one.title}{'' if one.title.endswith('?') else '.'} {one.told}"
-        made = new_table(one.headings, fine)
-        for row in one.rows:
-            made.add_row(*row)
-        yield made

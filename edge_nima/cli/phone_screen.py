@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_nima.cli.sinks import can_show
 from edge_nima.errors import printable
 from edge_nima.phone.addresses import Address, in_url, is_loopback
 from edge_nima.phone.certificate import Identity
 from edge_nima.phone.qr import qr_lines
+from edge_nima.reports.terminal import can_show
 
 _DEVICES = ("iPhone", "iPad", "Android", "Macintosh", "Windows", "Linux")
 _BROWSERS = {"Firefox/": "Firefox", "FxiOS/": "Firefox", "SamsungBrowser/": "Samsung Internet", "Edg": "Edge",

@@ -19,7 +19,9 @@ from edge_nima.names import name_of
 
 if TYPE_CHECKING:
     from edge_nima.cli.sinks import Sink
+    from edge_nima.percentiles import Percentiles
     from edge_nima.records import FileStamp, ScoreRecord
+    from edge_nima.reports.sheet import ContactSheet
 
 NOT_ALL_SCORED = 3
 
@@ -30,6 +32,16 @@ class Format(StrEnum):
     table = "table"
     jsonl = "jsonl"
     csv = "csv"
+
+
+class Style(StrEnum):
+    """Whose sidecars."""
+
+    darktable = "darktable"
+    digikam = "digikam"
+    immich = "immich"
+    photoprism = "photoprism"
+    lightroom = "lightroom"
 
 
 def score(
@@ -50,8 +62,33 @@ def score(
     min_score: Annotated[
         float | None, typer.Option("--min-score", min=1, max=10, help="Only means of at least this.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a contact sheet: a page, best first.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="FILE", help="Place each among these records, or among 'ava'."),
+    ] = None,
+    xmp: Annotated[
+        bool, typer.Option("--xmp", help="Write ratings and scores into sidecars, for photo managers.")
+    ] = False,
+    xmp_style: Annotated[
+        Style | None,
+        typer.Option("--xmp-style", help="Whose: photo.jpg.xmp, or photo.xmp (lightroom). Default: darktable."),
+    ] = None,
+    xmp_stars: Annotated[
+        str | None,
+        typer.Option("--xmp-stars", help="Percentiles of 2 to 5 stars. Default: 50,80,95,99. Or means:4.5,5,5.5,6."),
+    ] = None,
+    xmp_replace: Annotated[
+        bool, typer.Option("--xmp-replace", help="Also where somebody has set a rating: it is lost.")
+    ] = False,
     max_megapixels: Annotated[
         float | None, typer.Option("--max-megapixels", min=0.001, help="Refuse larger pictures. Default: 128.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="PATTERN", help="Leave out names, folders or paths, 'drafts', '*_small.*'."),
     ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Decode large JPEGs in full, not at a DCT scale: slower by half.")
@@ -62,10 +99,12 @@ def score(
     Exit code: 0 all scored, 3 some not (their records say why), 2 usage, 1 output failed, 130 interrupted.
     """
     from edge_nima.cli.sinks import open_sink
-    from edge_nima.photographs import find_photographs
-    from edge_nima.pixels import MAX_MEGAPIXELS
+    from edge_nima.decode import MAX_MEGAPIXELS
+    from edge_nima.percentiles import read_percentiles
+    from edge_nima.photographs import LeftOut, find_photographs
     from edge_nima.records import held_records, still_to_do
     from edge_nima.scorer import open_scorer
+    from edge_nima.sidecars import parse_stars
 
     started = perf_counter()
     for option, value in (("--min-score", min_score), ("--max-megapixels", max_megapixels)):
@@ -73,26 +112,85 @@ def score(
             raise RequestError(f"{option} is {value}; possible: a number")
     kind = _format_of(form, output)
     refuse_loss(kind, output, overwrite, resume, bool(top or min_score))
-    photographs = find_photographs(paths)
-    jobs, threads = _share_cores(len(photographs), jobs, threads)
+    if not xmp and (xmp_style or xmp_stars or xmp_replace):
+        raise RequestError("--xmp-style, --xmp-stars and --xmp-replace go with --xmp")
+    parse_stars(xmp_stars)
+    others = None if against is None else read_percentiles(against)
+    left_out = LeftOut()
+    photographs = find_photographs(paths, exclude=exclude or (), left_out=left_out)
+    jobs, threads = share_cores(len(photographs), jobs, threads)
     scorer = open_scorer(model, threads, card=card, max_megapixels=max_megapixels or MAX_MEGAPIXELS, exact=exact)
     warn_of_gate(scorer.card)
     held = held_records(output, kind, scorer.model.label) if resume and output else []
     names = [name_of(path) for path in photographs]
     todo, held = still_to_do(photographs, names, held)
+    with contextlib.ExitStack() as pages:
+        sheet = None if html is None else pages.enter_context(_sheet(html, len(photographs), overwrite))
+        sink = open_sink(kind, output, held, names, top, others)
 
-    sink = open_sink(kind, output, held, names, top)
-    count, failures = score_into(sink, lambda paths: scorer.score_batch(paths, jobs), todo, min_score)
+        def score_all(pictures: Iterable[Path]) -> Generator[ScoreRecord, None, None]:
+            return scorer.score_batch(pictures, jobs, None if sheet is None else sheet.look)
+
+        records = score_into(sink, score_all, todo, min_score)
+        where = dict(zip(names, photographs, strict=True))
+        everything = [
+            (where.get(record.name, Path(record.name)), record)
+            for record in [*(record for record, _ in held), *records]
+        ]
+        if sheet is not None:
+            sheet.write(_selected(everything, top, min_score), against=others)
+            say(f"the contact sheet is '{printable(sheet.path)}'{'' if sink.complete else ', of what was scored'}")
+    unwritten = _sidecars(everything, others, xmp_stars, xmp_style, xmp_replace) if xmp else 0
+    failures = [record for record in records if record.error is not None]
     report_run(
-        sink, kind, count, len(todo), len(held), failures, resumable=not (kind == Format.table or top or min_score)
-    )
+        sink, kind, len(records), len(todo), len(held), failures,
+        resumable=not (kind == Format.table or top or min_score),
+    )  # fmt: skip
+    if left_out.told():
+        say(left_out.told())
     if not sink.complete:
         raise typer.Exit(INTERRUPTED)
     seconds = perf_counter() - started
     kept = f", {len(held)} kept from before" if held else ""
-    scored = f"{count} photograph{'' if count == 1 else 's'}"
+    scored = f"{len(records)} photograph{'' if len(records) == 1 else 's'}"
     say(f"{scored} in {seconds:.1f} s{kept}; {scorer.model.label}, {jobs} x {threads} threads")
-    raise typer.Exit(NOT_ALL_SCORED if failures else 0)
+    raise typer.Exit(1 if unwritten else NOT_ALL_SCORED if failures else 0)
+
+
+def _sidecars(
+    scored: list[tuple[Path, ScoreRecord]], among: Percentiles | None, stars: str | None, style: Style | None,
+    replace: bool,
+) -> int:  # fmt: skip
+    """Write sidecars and say so; how many photographs have none for it."""
+    from edge_nima.percentiles import percentiles_of
+    from edge_nima.sidecars import stars_for, write_sidecars
+
+    means = [record.mean for _, record in scored if record.mean is not None]
+    among = among or percentiles_of(means, f"these {len(means):,} photographs")
+    if among is None:
+        return 0
+    written = write_sidecars(scored, stars_for(stars, among), style=style or Style.darktable, replace=replace)
+    for name, why in list(written.failed.items())[:20]:
+        say(f"no sidecar for {name}: {why}")
+    if len(written.failed) > 20:
+        say(f"no sidecar for {len(written.failed) - 20} more")
+    say(written.told())
+    return len(written.failed)
+
+
+def _sheet(path: Path, total: int, overwrite: bool) -> ContactSheet:
+    from edge_nima.reports.sheet import ContactSheet
+
+    return ContactSheet(path, total, overwrite=overwrite)
+
+
+def _selected(
+    scored: list[tuple[Path, ScoreRecord]], top: int | None, min_score: float | None
+) -> list[tuple[Path, ScoreRecord]]:
+    """What --top and --min-score leave, and what could not be scored."""
+    done = [one for one in scored if one[1].mean is not None and one[1].mean >= (min_score or 0)]
+    done.sort(key=lambda one: (-(one[1].mean or 0), one[1].name))
+    return done[:top] + [one for one in scored if one[1].mean is None]
 
 
 def score_into(
@@ -100,8 +198,8 @@ def score_into(
     score_all: Callable[[Iterable[Path]], Generator[ScoreRecord, None, None]],
     todo: list[tuple[Path, FileStamp]],
     min_score: float | None = None,
-) -> tuple[int, list[ScoreRecord]]:
-    """Score until done or interrupted; how many there are, and those without a score.
+) -> list[ScoreRecord]:
+    """Score until done or interrupted; the records that there are.
 
     Args:
         sink: takes the records.
@@ -109,7 +207,7 @@ def score_into(
         todo: photographs with their stamps.
         min_score: means below this are not passed on.
     """
-    count, failures = 0, []
+    done = []
     with sink:
         try:
             with (
@@ -117,15 +215,13 @@ def score_into(
                 contextlib.closing(score_all(path for path, _ in todo)) as records,
             ):
                 for (_, stamp), record in zip(todo, records, strict=True):
-                    if record.error is not None:
-                        failures.append(record)
                     if record.mean is None or min_score is None or record.mean >= min_score:
                         sink.write(record, stamp)
-                    count += 1
+                    done.append(record)
                     advance()
         except KeyboardInterrupt:
             sink.complete = False
-    return count, failures
+    return done
 
 
 def _format_of(form: Format | None, output: Path | None) -> Format:
@@ -159,7 +255,7 @@ def refuse_loss(kind: Format, output: Path | None, overwrite: bool, resume: bool
         )
 
 
-def _share_cores(photographs: int, jobs: int | None, threads: int | None) -> tuple[int, int]:
+def share_cores(photographs: int, jobs: int | None, threads: int | None) -> tuple[int, int]:
     """Cores go to photographs at once first, each with one thread: decoding then runs beside inference."""
     from edge_nima.scorer import available_cores, default_threads
 

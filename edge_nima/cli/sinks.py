@@ -8,11 +8,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from edge_nima.cli.options import bars
 from edge_nima.errors import OutputError, escaped, printable, reason
 from edge_nima.records import COLUMNS, FileStamp, RecordFile, ScoreRecord, format_record, is_special, write_whole
+from edge_nima.reports.terminal import can_show
+
+if TYPE_CHECKING:
+    from edge_nima.percentiles import Percentiles
 
 
 class Sink(Protocol):
@@ -29,11 +33,15 @@ class Sink(Protocol):
 
 
 def open_sink(
-    kind: str, output: Path | None, held: list[tuple[ScoreRecord, FileStamp]], order: Sequence[str], top: int | None
-) -> Sink:
-    """The sink for a format ("table", "jsonl", "csv"), an output file or None for stdout, and a number to keep."""
+    kind: str, output: Path | None, held: list[tuple[ScoreRecord, FileStamp]], order: Sequence[str], top: int | None,
+    against: Percentiles | None = None,
+) -> Sink:  # fmt: skip
+    """The sink for a format ("table", "jsonl", "csv"), an output file or None for stdout, and a number to keep.
+
+    `against` is a column of the table.
+    """
     if kind == "table" or top is not None:
-        return Ranking(kind, output, top)
+        return Ranking(kind, output, top, against)
     return Lines(kind) if output is None else RecordFile(output, kind, held, order)
 
 
@@ -66,8 +74,8 @@ class Ranking:
     A run that was cut short leaves an earlier file as it was.
     """
 
-    def __init__(self, kind: str, output: Path | None, top: int | None) -> None:
-        self._kind, self._output, self._top = kind, output, top
+    def __init__(self, kind: str, output: Path | None, top: int | None, against: Percentiles | None = None) -> None:
+        self._kind, self._output, self._top, self._against = kind, output, top, against
         self._records: list[tuple[ScoreRecord, FileStamp]] = []
         self.complete = True
         self.left_at = output
@@ -95,7 +103,7 @@ class Ranking:
         scored.sort(key=lambda item: (-(item[0].mean or 0.0), item[0].name))
         scored = scored[: self._top]
         if self._kind == "table":
-            text = _table([record for record, _ in scored], self._output is None)
+            text = _table([record for record, _ in scored], self._output is None, self._against)
         else:
             head = ",".join(COLUMNS) + "\n" if self._kind == "csv" else ""
             text = head + "".join(format_record(record, stamp, self._kind) for record, stamp in scored + failed)
@@ -112,7 +120,7 @@ class Ranking:
             raise OutputError(f"cannot write '{printable(self._output)}': {reason(full)}") from full
 
 
-def _table(records: list[ScoreRecord], to_terminal: bool) -> str:
+def _table(records: list[ScoreRecord], to_terminal: bool, against: Percentiles | None) -> str:
     """A ranked table, as wide as the terminal; in a file or a pipe as wide as its longest name."""
     from rich import box
     from rich.cells import cell_len
@@ -127,25 +135,19 @@ def _table(records: list[ScoreRecord], to_terminal: bool) -> str:
     for heading, wide in (("rank", 4), ("mean", 5), ("std", 4)):
         table.add_column(heading, justify="right", no_wrap=True, min_width=wide)
     table.add_column("1..10", no_wrap=True, min_width=10)
+    if against is not None:
+        table.add_column(f"% of {printable(against.name)} below", justify="right")
     table.add_column("photograph", overflow="fold")
     for rank, record in enumerate(records, 1):
         shape = bars(record.distribution or (1.0,) * 10, encoding)
-        table.add_row(str(rank), f"{record.mean:.3f}", f"{record.std:.2f}", shape, Text(printable(record.name)))
+        below = [] if against is None else [f"{against.of(record.mean or 0):.0f}"]
+        table.add_row(str(rank), f"{record.mean:.3f}", f"{record.std:.2f}", shape, *below, Text(printable(record.name)))
     live = to_terminal and sys.stdout is not None and sys.stdout.isatty()
     buffer = io.StringIO()
-    width = None if live else 60 + max(cell_len(printable(record.name)) for record in records)
+    width = None if live else 90 + max(cell_len(printable(record.name)) for record in records)
     console = Console(file=buffer, width=Console().width if live else width, force_terminal=live, safe_box=True)
     console.print(table)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
-
-
-def can_show(text: str, encoding: str) -> bool:
-    """Whether an encoding has the characters of `text`."""
-    try:
-        text.encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
 
 
 def put_records(lines: str) -> None:

@@ -64,10 +64,11 @@ def evaluate(
     Exit code: 0 done, 1 the predictions have collapsed (the report is written) or output failed, 2 usage, a checkpoint
     that is refused or photographs that it was trained on, 130 interrupted.
     """
-    from edge_nima.cli.evaluate_table import table
     from edge_nima.cli.sinks import put_out
+    from edge_nima.reports.terminal import table
     from edge_nima_train.evaluate import Judges, evaluate_checkpoint, evaluate_records
     from edge_nima_train.evaluation import MIN_SPREAD
+    from edge_nima_train.evaluation_report import report
 
     if min_spread is not None and math.isnan(min_spread):
         raise RequestError("--min-spread is nan; possible: 0 to 1")
@@ -97,7 +98,7 @@ def evaluate(
         evaluation = evaluate_records(records, judges, told=say)
     else:
         raise RequestError("whose opinion? Give CHECKPOINT, or --records FILE; one of the two")
-    put_out(table(evaluation))
+    put_out(table(report(evaluation)))
     if evaluation.collapse.status == "failed":
         ratio = evaluation.statistics["spread_ratio"].model.value
         say(f"the predictions have collapsed: spread ratio {ratio:.3f}, --min-spread is {least:g}")

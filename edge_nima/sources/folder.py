@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from array import array
 from bisect import bisect_left
@@ -14,10 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edge_nima.decode import photograph_suffixes, read_rgb
 from edge_nima.errors import PictureError, SourceError, printable, reason
-from edge_nima.photographs import photograph_suffixes
-from edge_nima.pixels import read_rgb
+from edge_nima.photographs import LeftOut, is_skipped, looks_like_one
 from edge_nima.sources import Frame, NothingYet, SourceOptions, slug
+
+log = logging.getLogger("edge_nima.sources")
 
 ORDER = 5
 POSSIBLE = "a folder that fills"
@@ -29,8 +32,6 @@ _QUIET_S = 0.5
 _PATIENCE_S = 4.0  # so long a truncated photograph may still be growing; after that it is damaged
 _SLICE = 500  # files looked at in one go, so that `read` answers in time
 _MOST_WAITING = 5_000  # photographs remembered by name before their turn; the rest is met again in a later look
-_LEFT_OUT = {"@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "system volume information"}
-"""Folders of a NAS or disk with thumbnails and deleted files, lower case; hidden ones are left out too."""
 
 
 def takes(given: Sequence[str], wait: bool) -> bool:
@@ -61,6 +62,7 @@ class FolderSource:
         self._folder, self._memory, self._existing = os.fspath(folder), options.memory, options.existing
         self.label = options.label or slug(os.path.basename(os.path.abspath(self._folder)), "folder")
         self._exclude = {os.path.realpath(path) for path in options.exclude}
+        self._told = False  # whether it was said what is left out
         self._opened = self._begun = False  # begun: whether what is known of the folder is known
         self._waiting: dict[str, _Seen] = {}  # in the order they were met
         self._known = array("q")  # marks of the files that were given and are there, sorted
@@ -136,7 +138,8 @@ class FolderSource:
         # One look at all files, in slices: what is new, what has settled since the last look, and what is gone.
         still, same, whole = array("q"), set(), True
         arrived: list[tuple[int, str, int]] = []
-        for number, (path, status) in enumerate(self._files(), 1):
+        left_out = None if self._told else LeftOut()
+        for number, (path, status) in enumerate(self._files(left_out), 1):
             if number % _SLICE == 0:
                 yield
             if status is None:
@@ -152,6 +155,9 @@ class FolderSource:
                 arrived.append((status.st_mtime_ns, path, mark))
                 if len(arrived) > 2 * _MOST_WAITING:
                     arrived = nsmallest(_MOST_WAITING, arrived)
+        if left_out is not None and left_out.told():
+            log.info("'%s': %s", printable(self._folder), left_out.told())
+        self._told = True
         waiting = {path: seen._replace(settled=True) for path, seen in self._waiting.items() if path in same}
         self._ready = list(waiting)[::-1]
         for _, path, mark in nsmallest(max(0, _MOST_WAITING - len(waiting)), arrived):
@@ -168,7 +174,7 @@ class FolderSource:
         self._known = known
         self._fresh.clear()
 
-    def _files(self) -> Iterator[tuple[str, os.stat_result | None]]:
+    def _files(self, left_out: LeftOut | None = None) -> Iterator[tuple[str, os.stat_result | None]]:
         # The photographs of all folders, their paths in the watched one; None for a folder that cannot be read.
         entered = set()  # linked folders may lead back
         folders = [""]
@@ -182,15 +188,17 @@ class FolderSource:
                 with os.scandir(os.path.join(self._folder, beneath)) as entries:
                     for entry in entries:
                         path, name = os.path.join(beneath, entry.name), entry.name.lower()
-                        if name.startswith("."):
-                            continue
                         if entry.is_dir():
                             real = os.path.realpath(entry.path) if self._exclude else ""
-                            if name not in _LEFT_OUT and real not in self._exclude:
+                            if not is_skipped(name) and real not in self._exclude:
                                 folders.append(path)
-                        elif os.path.splitext(name)[1] in photograph_suffixes():
+                            elif left_out is not None and real not in self._exclude:
+                                left_out.folder(entry.path)
+                        elif not name.startswith(".") and looks_like_one(name):
                             with suppress(OSError):  # gone meanwhile, or a link to nowhere
                                 yield path, entry.stat()
+                        elif left_out is not None:
+                            left_out.file(entry.name)
             except OSError as error:
                 if not beneath:
                     raise SourceError(f"the folder '{printable(self._folder)}' is gone: {reason(error)}") from error

@@ -18,8 +18,8 @@ from urllib.request import parse_http_list, parse_keqv_list
 
 from PIL import Image
 
+from edge_nima.decode import read_rgb
 from edge_nima.errors import PictureError, RequestError, SourceError, reason
-from edge_nima.pixels import read_rgb
 from edge_nima.sources import Frame, NothingYet, SourceOptions, address_label, split_address, without_password
 from edge_nima.sources.stream import PORTS, StreamSource, connect, why_not
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from glob import has_magic
 from pathlib import Path
 
+from edge_nima.decode import photograph_suffixes, read_rgb
 from edge_nima.errors import PictureError, RequestError, SourceError, printable, reason
-from edge_nima.photographs import find_photographs, photograph_suffixes
-from edge_nima.pixels import read_rgb
+from edge_nima.photographs import find_photographs
 from edge_nima.sources import Frame, SourceOptions, slug
 
 ORDER = 9

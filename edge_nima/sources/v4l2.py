@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from edge_nima.decode import read_rgb
 from edge_nima.errors import PictureError, SourceError, printable, reason
-from edge_nima.pixels import read_rgb
 from edge_nima.sources import BufferPool, Frame, SourceOptions, import_extra, slug
 
 ORDER = 0

@@ -10,8 +10,8 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from edge_nima.decode import photograph_suffixes
 from edge_nima.errors import PictureError, SourceError, printable, reason
-from edge_nima.photographs import photograph_suffixes
 from edge_nima.sources import BufferPool, Frame, NothingYet, SourceOptions, slug
 from edge_nima.sources.stream import Decoder, can_decode, import_av
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from edge_nima.camera_buffers import MATRICES, CameraBuffer, Plane
 from edge_nima.card import Card
-from edge_nima.pixels import Pixels
+from edge_nima.decode import Pixels
 from edge_nima.sources.rotated import TURNS, turn
 from edge_nima.vectors.pictures import photographs
 

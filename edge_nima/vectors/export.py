@@ -11,10 +11,11 @@ from typing import Any
 
 from edge_nima import __version__
 from edge_nima.camera_buffers import MATRICES
+from edge_nima.decode import Pixels
 from edge_nima.distribution import mean_rating, rating_std
 from edge_nima.errors import CardError, OutputError, RequestError, printable, reason
 from edge_nima.interpreter import Interpreter, OpenRuntime, open_runtime
-from edge_nima.pixels import FILTERS, FITS, Pixels, Preprocessing, pixels_sha256, to_input
+from edge_nima.pixels import FILTERS, FITS, Preprocessing, pixels_sha256, to_input
 from edge_nima.scorer import ModelFile
 from edge_nima.vectors.buffers import camera_buffers
 from edge_nima.vectors.numbers import distributions, outputs, tensors

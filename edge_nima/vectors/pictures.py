@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from edge_nima.card import Card
-from edge_nima.pixels import Pixels, read_rgb
+from edge_nima.decode import Pixels, read_rgb
 
 ORIENTATION_TAG = 0x0112
 

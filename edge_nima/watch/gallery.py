@@ -14,9 +14,9 @@ from time import time
 
 from edge_nima.errors import OutputError, RequestError, printable, reason
 from edge_nima.records import write_whole
+from edge_nima.selection import Candidate
 from edge_nima.watch import xmp
 from edge_nima.watch.events import Shot
-from edge_nima.watch.policy import Candidate
 from edge_nima.watch.units import utc_moment, utc_text
 
 _PHOTOGRAPH = r"(?P<camera>[a-z0-9_-]{1,100})_(?P<day>\d{8})T(?P<time>\d{6}\.\d{3})Z_(?P<mean>\d{1,2}\.\d{3})"

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from edge_nima.errors import EdgeNimaError, printable, reason
 from edge_nima.records import ScoreRecord
+from edge_nima.similarity import StillDetector
 from edge_nima.sources import Frame, Source
 from edge_nima.watch.capture import Capture, Slot
 from edge_nima.watch.events import Counts, Health, Listener, Scored, State, Status
@@ -20,7 +21,6 @@ from edge_nima.watch.fault_log import FaultLog
 from edge_nima.watch.keeper import Keeper
 from edge_nima.watch.recorder import Recorder
 from edge_nima.watch.schedule import PictureMonitor, Schedule
-from edge_nima.watch.similarity import StillDetector
 from edge_nima.watch.units import utc_text
 from edge_nima.watch.worker import WorkerLost
 

@@ -9,9 +9,9 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_nima.decode import Pixels
 from edge_nima.errors import RequestError, printable
-from edge_nima.pixels import Pixels
-from edge_nima.watch.similarity import small_grey
+from edge_nima.similarity import small_grey
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = rf"({'|'.join(DAYS)})(?:[a-z]{{0,4}}day)?"

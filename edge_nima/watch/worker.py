@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from edge_nima.decode import Pixels, check_rgb
 from edge_nima.errors import EdgeNimaError, ModelError, reason
 from edge_nima.interpreter import Interpreter
-from edge_nima.pixels import Pixels, Preprocessing, check_rgb, to_input
+from edge_nima.pixels import Preprocessing, to_input
 from edge_nima.records import ScoreRecord
 from edge_nima.scorer import ModelFile, default_threads, scored
 from edge_nima.sources import Frame

@@ -12,10 +12,10 @@ from xml.sax.saxutils import quoteattr
 from PIL import ExifTags, Image
 
 from edge_nima import __version__
-from edge_nima.pixels import Pixels
+from edge_nima.decode import Pixels
 from edge_nima.records import write_whole
+from edge_nima.sidecars import NAMESPACE
 
-NAMESPACE = "https://github.com/edge-nima/edge-nima/ns/1.0/"
 _HEAD = 256 * 1024  # the bytes of a file that its XMP is in
 _SIGNATURE = b"http://ns.adobe.com/xap/1.0/\0"
 _RATING = re.compile(rb'(xmp:Rating=")\d"')

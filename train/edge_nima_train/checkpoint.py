@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_nima.decode import Pixels
 from edge_nima.distribution import BINS
 from edge_nima.errors import CardError, CheckpointError, RequestError, printable, reason
 from edge_nima.fetch import sha256_of
-from edge_nima.pixels import Pixels, Preprocessing
+from edge_nima.pixels import Preprocessing
 from edge_nima.registry import Entry, identify
 from edge_nima.stderr import caught_stderr
 from edge_nima_train.backend import cause, start_keras

@@ -14,13 +14,12 @@ from edge_nima.in_order import in_order
 from edge_nima.joining import Opinions, read_opinions
 from edge_nima.labels import few
 from edge_nima.names import name_of
-from edge_nima.records import write_whole
 from edge_nima.registry import locate
-from edge_nima.report import need_matplotlib
+from edge_nima.reports.pages import need_report, page, write_page
 from edge_nima.scorer import available_cores
 from edge_nima_train.checkpoint import DONE, Checkpoint, open_checkpoint, run_of
 from edge_nima_train.evaluation import MIN_SPREAD, Evaluation, Subject, evaluate
-from edge_nima_train.evaluation_document import as_json
+from edge_nima_train.evaluation_report import as_json, report
 from edge_nima_train.leakage import HASHES, Leaks, Photograph, find_leaks
 from edge_nima_train.manifest import TRAIN, Manifest, read_manifest
 from edge_nima_train.opinions import join, of_split
@@ -142,7 +141,7 @@ def _read(judges: Judges) -> tuple[Manifest, Manifest, str]:
 
 def _check_out(out: Path, overwrite: bool) -> None:
     """Refuse a folder that cannot take the report, or would lose an earlier one, before any work."""
-    need_matplotlib()
+    need_report()
     if out.exists() and not out.is_dir():
         raise RequestError(f"--out '{printable(out)}' is no folder")
     there = [out / name for name in (PAGE, DOCUMENT) if (out / name).exists()]
@@ -243,12 +242,6 @@ def _hold(judges: Judges, everything: Manifest, guarded: Guarded, ask: Ask, told
 
 def _write(evaluation: Evaluation, out: Path, photographs: Sequence[Path]) -> None:
     """Write page and numbers; they replace what is there."""
-    from edge_nima.report.parts import write_document
-    from edge_nima_train.evaluation_page import page  # both need edge-nima[report]
-
     _make(out)
-    try:
-        write_whole(out / DOCUMENT, as_json(evaluation).encode("utf-8", "backslashreplace"))
-    except OSError as error:
-        raise OutputError(f"cannot write '{printable(out / DOCUMENT)}': {reason(error)}") from error
-    write_document(out / PAGE, page(evaluation, photographs))
+    write_page(out / DOCUMENT, as_json(evaluation))
+    write_page(out / PAGE, page(report(evaluation, photographs)))

@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edge_nima.agreement import FEWEST, RESAMPLES, is_good, pearson
-from edge_nima.distribution import BINS, Floats, as_distribution, mean_rating
+from edge_nima.agreement import RESAMPLES, is_good, pearson
+from edge_nima.distribution import BINS, Floats, as_distribution, mean_rating, rating_std
 from edge_nima.errors import RequestError
 from edge_nima.labels import rating_bins, rating_edges
-from edge_nima.people import INFERRED, Estimate, PeoplePart, hold_against_people, people_means
-from edge_nima.report.rows import PEOPLE, POINTS, Row, number
-from edge_nima_train.more_statistics import MoreStatistics, Tail
+from edge_nima.people import INFERRED, Estimate, Measured, Tail, measure, people_means, tails, why_constant
 from edge_nima_train.published import Official
 
 RATING_BINS = 18
@@ -23,6 +21,10 @@ MIN_SPREAD = 0.4
 """Spread ratio below which predictions count as collapsed. Least squares spreads its predictions by exactly its
 correlation (PLCC) of people's spread, so an honest network has about that; the published MobileNet with the lowest
 correlation on AVA has .51 to .52. What lies below .4 has either collapsed or hardly correlates: both are no scorer."""
+STATISTICS = (
+    "accuracy", "srcc", "plcc", "mae", "bias", "emd_r1", "emd_r2", "spread_ratio", "balanced_accuracy", "rmse",
+    "std_srcc", "std_plcc",
+)  # fmt: skip
 _SAME = 0.01
 """Rating points of spread below which predictions count as one and the same."""
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
@@ -107,7 +109,7 @@ class Evaluation:
     inferred: bool
     """Whether people's are max-entropy histograms of known means."""
     statistics: Mapping[str, Statistic]
-    """By the names of `ROWS`."""
+    """By the names of `STATISTICS`."""
     tails: tuple[Tail, Tail]
     """Low and high."""
     constant: Constant
@@ -178,17 +180,16 @@ def evaluate(
     # Of the training photographs where they are known: the mean histogram of these would have seen the answers.
     average = truth.mean(axis=0) if training is None else as_distribution(training).mean(axis=0)
     flat = np.tile(average, (len(truth), 1))
-    part = hold_against_people(names, flat, model, truth, subject.labels, inferred, resamples, seed)
-    more = MoreStatistics(truth, model, resamples, seed)
+    answer, measured = measure(truth, (flat, model), resamples, seed, more=True)
     constant = Constant(
         tuple(average.tolist()),
         f"the {len(truth):,} photographs themselves" if training is None else f"the {len(training):,} to train on",
         float(mean_rating(average)),
-        part.baselines.good_accuracy,
+        float(is_good(people_means(truth)).mean()),
     )
-    statistics = _statistics(part, more, MoreStatistics(truth, flat, 0, seed), inferred)
-    tails = more.tails(constant.mean)
-    ends = [(f"{tail.side} {tail.edge:g}", tail.people, tail.both) for tail in tails]
+    statistics = _statistics(truth, model, measured, answer, inferred)
+    both_tails = tails(truth, model, measured, constant.mean)
+    ends = [(f"{tail.side} {tail.edge:g}", tail.people, tail.both) for tail in both_tails]
     means = people_means(truth), mean_rating(model)
     return Evaluation(
         subject=subject,
@@ -197,7 +198,7 @@ def evaluate(
         predicted=model,
         inferred=inferred,
         statistics=statistics,
-        tails=tails,
+        tails=both_tails,
         constant=constant,
         collapse=judge_spread(*means, min_spread, statistics["spread_ratio"].model, ends),
         bins=tuple(_bins(*means)),
@@ -207,31 +208,30 @@ def evaluate(
     )
 
 
-def _statistics(part: PeoplePart, more: MoreStatistics, flat: MoreStatistics, inferred: bool) -> dict[str, Statistic]:
-    """All of them; those of `hold_against_people` with the difference to the constant answer."""
-    compared = ("accuracy", "emd_r1", "emd_r2", "mae")
-    found = {
-        name: Statistic(
-            getattr(part.candidate, name),
-            # A constant has no spread; computed from equal numbers that need not be 0 to the last bit.
-            0.0 if name == "spread_ratio" and part.n > 1 else getattr(part.reference, name).value,
-            getattr(part.difference, name) if name in compared else UNKNOWN,
+def _statistics(
+    truth: Floats, model: Floats, measured: Measured, answer: Measured, inferred: bool
+) -> dict[str, Statistic]:
+    """All of them, beside those of the constant answer."""
+    difference = measured.minus(answer)
+    flat = dict(answer.values)
+    if len(truth) > 1:  # a constant has no spread; computed from equal numbers that need not be 0 to the last bit
+        flat["spread_ratio"] = 0.0
+    of_means = why_constant(people_means(truth), mean_rating(model), "people's", "the model's")
+    of_stds = why_constant(np.round(rating_std(truth), 9), rating_std(model), "people's", "the model's", "stds")
+    stds = ("std_srcc", "std_plcc")
+    why = dict.fromkeys(("srcc", "plcc", "spread_ratio"), of_means) | dict.fromkeys(stds, of_stds)
+    why["balanced_accuracy"] = "people put all photographs on one side of 5"
+    found = {}
+    for name in STATISTICS:
+        one = Statistic(
+            measured.estimate(name),
+            math.nan if name in stds else flat[name],
+            difference.estimate(name) if name in ("accuracy", "emd_r1", "emd_r2", "mae") else UNKNOWN,
         )
-        for name in ("accuracy", "srcc", "plcc", "mae", "bias", "emd_r1", "emd_r2", "spread_ratio")
-    }
-    for name in ("balanced_accuracy", "rmse"):
-        found[name] = Statistic(more.estimate(name), flat.values[name])
-    for name in ("std_srcc", "std_plcc"):
-        found[name] = Statistic(more.estimate(name), math.nan)
-    why = more.why_undefined()
-    if inferred:
-        for name in ("std_srcc", "std_plcc"):
-            found[name] = Statistic(UNKNOWN, math.nan)
-            why[name] = "the labels hold means only"
-    return {
-        name: replace(one, undefined=why.get(name, "")) if math.isnan(one.model.value) else one
-        for name, one in found.items()
-    }
+        if inferred and name in stds:
+            one, why[name] = Statistic(UNKNOWN, math.nan), "the labels hold means only"
+        found[name] = replace(one, undefined=why.get(name, "")) if math.isnan(one.model.value) else one
+    return found
 
 
 def _bins(people: Floats, means: Floats) -> list[ErrorBin]:
@@ -246,11 +246,6 @@ def _bins(people: Floats, means: Floats) -> list[ErrorBin]:
             )
         )  # fmt: skip
     return found
-
-
-def too_few(n: int) -> str:
-    """Why there are no intervals; "" where there are."""
-    return f"{n} photograph{'' if n == 1 else 's'}; an interval takes {FEWEST}" if n < FEWEST else ""
 
 
 def judge_spread(
@@ -298,64 +293,3 @@ def judge_spread(
     if ratio.low <= min_spread <= ratio.high:
         told += f"; with {len(means)} photographs the interval, {ratio.low:.2f} to {ratio.high:.2f}, includes the limit"
     return verdict("failed", told)
-
-
-_KNOWN = {row.field: row for row in PEOPLE}
-
-ROWS = (
-    _KNOWN["accuracy"],
-    Row(
-        "balanced_accuracy", "balanced accuracy", "% of photographs", "%", "mean of the accuracies on either side of 5"
-    ),
-    _KNOWN["srcc"],
-    _KNOWN["plcc"],
-    Row("std_srcc", "SRCC of the std", "-1 to 1", ".4f", "rank correlation of the ratings' standard deviations"),
-    Row("std_plcc", "PLCC of the std", "-1 to 1", ".4f", "linear correlation of the ratings' standard deviations"),
-    _KNOWN["mae"],
-    Row("rmse", "RMSE of the mean", POINTS, ".4f", "root of the mean squared difference of the mean rating"),
-    _KNOWN["bias"],
-    _KNOWN["emd_r1"],
-    _KNOWN["emd_r2"],
-    _KNOWN["spread_ratio"],
-)
-"""The statistics in the order and the words of tables and pages, by `Row.field` of `Evaluation.statistics`."""
-
-
-def undefined(e: Evaluation) -> str:
-    """Why numbers are missing, in one line; "" where none is."""
-    named: dict[str, list[str]] = {}
-    for row in ROWS:
-        why = e.statistics[row.field].undefined
-        if why:
-            named.setdefault(why, []).append(row.label)
-    told = [f"{', '.join(labels)} ({why})" for why, labels in named.items()]
-    return "; ".join(told + ([f"all intervals ({too_few(e.n)})"] if too_few(e.n) else []))
-
-
-def constant_of(statistic: Statistic, row: Row) -> str:
-    """The constant answer's number."""
-    return number(statistic.constant, row.form)
-
-
-def percent(share: float | None) -> str:
-    """A share as published results give theirs: two decimals."""
-    return "-" if share is None else f"{100 * share:.2f} %"
-
-
-def tail_line(tail: Tail) -> str:
-    """What became of one tail, in words."""
-    of = f"{tail.side} {tail.edge:g}"
-    if tail.people == 0:
-        return f"nobody's mean is {of}: recall is undefined; the model puts {tail.model:,} there"
-    return (
-        f"people rate {tail.people:,} {of}, the model puts {tail.both:,} of them there "
-        f"({number(tail.recall.value, '%')}), and {tail.model - tail.both:,} others"
-    )
-
-
-def answer_line(e: Evaluation) -> str:
-    """What the constant answer is."""
-    return (
-        f"the constant answer gives every photograph the mean histogram of {e.constant.of} (mean "
-        f"{e.constant.mean:.3f}); always saying “good” is right for {number(e.constant.good_accuracy, '%')}"
-    )

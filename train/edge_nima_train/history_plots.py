@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edge_nima.report import need_matplotlib
+from edge_nima.reports.plots import need_matplotlib
 from edge_nima_train.run_folder import RunFolder
 
 _LINES = {
@@ -56,18 +56,9 @@ def plot(history: Sequence[Mapping[str, Any]], what: str, lines: Mapping[str, st
         first = sum(line["phase"] == 1 for line in history)
         if 0 < first < len(history):
             axes.axvline(first + 0.5, color="#888888", linewidth=1, linestyle=":")
-            axes.text(
-                first + 0.5, 1.01, "\u00a0all layers", transform=axes.get_xaxis_transform(), color="#555555", fontsize=9
-            )
-            axes.text(
-                first + 0.5,
-                1.01,
-                "head\u00a0",
-                transform=axes.get_xaxis_transform(),
-                color="#555555",
-                fontsize=9,
-                ha="right",
-            )
+            where = axes.get_xaxis_transform()
+            for text, side in (("\u00a0all layers", "left"), ("head\u00a0", "right")):
+                axes.text(first + 0.5, 1.01, text, transform=where, color="#555555", fontsize=9, ha=side)
         axes.set_xlabel("epoch")
         axes.set_ylabel(what)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from edge_nima import tar_members
+from edge_nima.decode import photograph_suffixes
 from edge_nima.distribution import BINS, Floats, mean_rating
 from edge_nima.errors import LabelError, OutputError, RequestError, printable, reason
 from edge_nima.label_text import RATING, SCALE_OPTION, TEN, Scale, ask_for_scale, refuse_scale_of_votes, refuse_second
 from edge_nima.labels import Labels, spread_votes
 from edge_nima.lock import LOCK, claimed
 from edge_nima.names import Names
-from edge_nima.photographs import find_photographs, photograph_suffixes
+from edge_nima.photographs import find_photographs
 from edge_nima.pixels import Preprocessing
 from edge_nima.records import write_whole
 from edge_nima.scorer import available_cores

@@ -17,10 +17,10 @@ from typing import Any, Self
 import numpy as np
 
 from edge_nima import tar_members
+from edge_nima.decode import MAX_MEGAPIXELS, Pixels, read_rgb
 from edge_nima.errors import OutputError, PictureError, RequestError, printable, reason
 from edge_nima.label_text import COLUMNS, NUMBER, OTHER, RATING, TWICE
 from edge_nima.lock import try_lock
-from edge_nima.pixels import MAX_MEGAPIXELS, Pixels, read_rgb
 from edge_nima.records import FileStamp
 
 ROW_FAULTS = {

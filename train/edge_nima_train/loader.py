@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from edge_nima.decode import Pixels
 from edge_nima.errors import TrainingError, reason
-from edge_nima.pixels import Pixels
 from edge_nima.scorer import available_cores
 from edge_nima_train.order import Epoch
 from edge_nima_train.shards import Place, Shards, read_place

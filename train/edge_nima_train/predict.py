@@ -12,12 +12,13 @@ from time import perf_counter
 
 import numpy as np
 
+from edge_nima.decode import MAX_MEGAPIXELS, Pixels
 from edge_nima.distribution import mean_rating, rating_std
 from edge_nima.errors import PictureError, RequestError, printable, reason
 from edge_nima.in_order import in_order
 from edge_nima.joining import same_pixels
 from edge_nima.names import name_of
-from edge_nima.pixels import MAX_MEGAPIXELS, Pixels, read_input
+from edge_nima.pixels import read_input
 from edge_nima.records import RecordFile, ScoreRecord, form_of, held_records, still_to_do
 from edge_nima.scorer import available_cores
 from edge_nima_train.checkpoint import BATCH, Checkpoint

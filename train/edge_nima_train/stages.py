@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_nima.decode import Pixels
 from edge_nima.distribution import Floats
 from edge_nima.errors import RequestError, printable
-from edge_nima.pixels import Pixels, Preprocessing
+from edge_nima.pixels import Preprocessing
 from edge_nima_train.config import Phase
 from edge_nima_train.network import HEAD
 

@@ -12,8 +12,8 @@ from functools import cache, cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from edge_nima.decode import Pixels
 from edge_nima.errors import CalibrationError, RequestError, printable
-from edge_nima.pixels import Pixels
 
 if TYPE_CHECKING:
     from edge_nima_convert.tflite.cost import Cost

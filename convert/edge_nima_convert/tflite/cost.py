@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge_nima.decode import Pixels
 from edge_nima.distribution import mean_rating
-from edge_nima.pixels import Pixels
 from edge_nima_convert.recipes import Progress
 from edge_nima_convert.tflite.graph import Graph, Op
 from edge_nima_convert.tflite.quantise import SAME_GRID, Pass, integer_ops

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from edge_nima.decode import Pixels
 from edge_nima.errors import CheckpointError
-from edge_nima.pixels import Pixels
 from edge_nima.stderr import caught_stderr
 from edge_nima_train.backend import cause
 from edge_nima_train.checkpoint import Checkpoint

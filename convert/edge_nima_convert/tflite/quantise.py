@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_nima.pixels import Pixels
+from edge_nima.decode import Pixels
 from edge_nima_convert.recipes import Progress
 from edge_nima_convert.tflite.graph import SPATIAL, TYPES, Array, Graph, Op
 from edge_nima_convert.tflite.rounding import Doubles, round_apart, round_together, row_scales

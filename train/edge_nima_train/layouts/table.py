@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path, PurePath
 
+from edge_nima.decode import photograph_suffixes
 from edge_nima.errors import RequestError, printable, reason
 from edge_nima.label_text import lines_of, read_text
 from edge_nima.labels import is_ava
-from edge_nima.photographs import photograph_suffixes
 from edge_nima_train.columns import Record, recognise
 from edge_nima_train.layouts import Layout, Opened
 

@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 
 from edge_nima import tar_members
+from edge_nima.decode import photograph_suffixes
 from edge_nima.errors import RequestError, printable, reason
-from edge_nima.photographs import photograph_suffixes
 from edge_nima_train.columns import Record, recognise
 from edge_nima_train.layouts import Layout, Opened, beneath, split_in_name
 
