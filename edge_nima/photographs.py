@@ -21,7 +21,6 @@ SKIPPED = frozenset(
 )
 """Folders of a NAS or a disk with thumbnails and deleted files, lower case; hidden ones are left out too."""
 
-_SIDECARS = {".xmp", ".aae", ".thm", ".pp3", ".dop", ".on1"}
 _TOLD = 8  # kinds that are told one by one
 
 
@@ -40,8 +39,6 @@ class LeftOut:
         extra = missing_extra(suffix)
         if name.startswith("."):
             self.kinds["hidden"] += 1
-        elif suffix in _SIDECARS:
-            self.kinds["sidecars"] += 1
         elif extra:
             self.kinds[f"{suffix} (pip install 'edge-nima[{extra}]')"] += 1
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 import os
 import shutil
 from collections import defaultdict
@@ -9,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +106,8 @@ def pick(
     for name, value in (("keep", keep), ("per_day", per_day)):
         if value is not None and value < 1:
             raise RequestError(f"{name} is {value}; possible: 1 and more")
+    if min_score is not None and math.isnan(min_score):
+        raise RequestError("min_score is nan; possible: 1 to 10")
     if keep is None and per_day is None and min_score is None:
         raise RequestError("nothing to choose by: give keep, per_day or min_score")
     paths = sorted(photographs, key=lambda path: os.fsencode(name_of(path)))
@@ -181,7 +186,8 @@ def day_of(path: Path) -> tuple[date, bool]:
     Raises:
         OSError: there is no such file.
     """
-    with suppress(Exception), Image.open(path) as image:  # whatever its metadata may be, it has a score
+    inside = None if path.is_file() else io.BytesIO(tar_members.read_file(path))
+    with suppress(Exception), Image.open(inside or path) as image:  # whatever its metadata may be, it has a score
         text = str(image.getexif().get_ifd(_EXIF).get(_TAKEN, ""))
         return datetime.strptime(text[:10], "%Y:%m:%d").date(), True
     file = path
@@ -190,19 +196,27 @@ def day_of(path: Path) -> tuple[date, bool]:
     return datetime.fromtimestamp(file.stat().st_mtime).date(), False
 
 
-def names_in_folder(picked: Sequence[Picked]) -> list[str]:
-    """A file name for each: its own; where two are the same, with its folder's name before it, then with a number."""
-    names: list[str] = []
+def targets_in_folder(picked: Sequence[Picked]) -> list[list[tuple[Path, str]]]:
+    """For each photograph its files, itself first, then its sidecars, with their names in one folder.
+
+    A photograph has its own name; where one of its files would have the name of another, its folder's name before it,
+    then with a number.
+    """
+    made, used = [], set[str]()
     for one in picked:
-        name = one.path.name
-        if name in names:
-            name = f"{one.path.parent.name}_{name}"
-        number = 2
-        while name in names:
-            name = f"{one.path.parent.name}_{one.path.stem}_{number}{one.path.suffix}"
-            number += 1
-        names.append(name)
-    return names
+        sidecars = sidecars_of(one.path)
+        for number in count():
+            name = one.path.name
+            if number:
+                tail = "" if number == 1 else f"_{number}"
+                name = f"{one.path.parent.name}_{one.path.stem}{tail}{one.path.suffix}"
+            files = [(one.path, name)]
+            files += [(side, f"{name if full else Path(name).stem}.xmp") for side, full in sidecars]
+            if used.isdisjoint(target for _, target in files):
+                break
+        used.update(target for _, target in files)
+        made.append(files)
+    return made
 
 
 def put(
@@ -222,11 +236,8 @@ def put(
         RequestError: a file is there already.
         OutputError: a file cannot be written; what was written before it stays.
     """
-    pairs = []
-    for one, name in zip(picked, names_in_folder(picked), strict=True):
-        pairs.append((one.path, folder / name))
-        for sidecar, full in sidecars_of(one.path):
-            pairs.append((sidecar, folder / (f"{name}.xmp" if full else f"{Path(name).stem}.xmp")))
+    files = targets_in_folder(picked)
+    pairs = [(source, folder / name) for group in files for source, name in group]
     there = [target for _, target in pairs if os.path.lexists(target)]
     if there and not overwrite:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ _XMLNS = "http://www.w3.org/2000/xmlns/"
 _OURS = ("mean", "std", "percentile_ava", "model", "rating")
 _HEAD = 1 << 20  # the bytes of a photograph that its own XMP is in
 _RATED = re.compile(rb'xmp:Rating\s*(?:=\s*["\']|>\s*)(-?\d)')
+_OWN_RATED = re.compile(rb'edge_nima:rating\s*(?:=\s*["\']|>\s*)(-?\d)')
 _EXIF_RATING = 0x4746
 
 STYLES = {"darktable": True, "digikam": True, "immich": True, "photoprism": True, "lightroom": False}
@@ -160,16 +162,36 @@ def sidecars_of(photograph: Path) -> list[tuple[Path, bool]]:
 
 def _write(path: Path, sidecar: Path, record: ScoreRecord, stars: int, replace: bool) -> bool:
     """Whether a rating of somebody else was kept."""
-    document = _read(sidecar.read_bytes() if sidecar.exists() else _NEW.encode())
-    here, ours = _ratings(document)
-    others = [_ratings(_read(other.read_bytes())) for other, _ in sidecars_of(path) if other != sidecar]
-    foreign = [rating for rating, own in [(here, ours), *others] if rating not in {None, "0", own}]
-    if not foreign and here is None and not others:
-        foreign = _embedded(path)
-    keep = bool(foreign) and not replace
+    there = sidecar.exists()
+    document = _read(sidecar.read_bytes() if there else _NEW.encode())
+    others = [_read(other.read_bytes()) for other, _ in sidecars_of(path) if other != sidecar]
+    found = [*map(_ratings, [document, *others]), *_embedded(path)]
+    keep = not replace and any(rating not in {None, "0", own} for rating, own in found)
     _put(document, record, None if keep else stars)
-    write_whole(sidecar, document.toxml(encoding="utf-8") + b"\n")
+    content = _serialised(document)
+    if not there:
+        write_whole(sidecar, content)
+    else:
+        mode = stat.S_IMODE(sidecar.stat().st_mode)
+        write_whole(sidecar, content, mode)
+        sidecar.chmod(mode)  # the umask has taken from it
     return keep
+
+
+_KEPT = (("\n", "\ue00a"), ("\r", "\ue00d"), ("\t", "\ue009"))
+"""minidom writes these in attributes as they are, and the next reader makes spaces of them (before Python 3.13)."""
+
+
+def _serialised(document: minidom.Document) -> bytes:
+    for element in document.getElementsByTagName("*"):
+        for attribute in element.attributes.values():
+            for mark, stand_in in _KEPT:
+                if mark in attribute.value:
+                    attribute.value = attribute.value.replace(mark, stand_in)
+    text = document.toxml(encoding="utf-8").decode()
+    for mark, stand_in in _KEPT:
+        text = text.replace(stand_in, f"&#{ord(mark)};")
+    return text.encode() + b"\n"
 
 
 def _read(content: bytes) -> minidom.Document:
@@ -179,6 +201,8 @@ def _read(content: bytes) -> minidom.Document:
         document = minidom.parseString(content)
     except (ExpatError, ValueError) as error:
         raise ValueError(f"damaged: {reason(error)}; left as it is") from error
+    if document.doctype is not None:  # in another encoding than the check above reads
+        raise ValueError("not XMP: it defines entities; left as it is")
     if not _descriptions(document):
         raise ValueError("not XMP: it has no rdf:Description; left as it is")
     return document
@@ -214,8 +238,10 @@ def _remove(document: minidom.Document, namespace: str, name: str) -> None:
 
 
 def _put(document: minidom.Document, record: ScoreRecord, stars: int | None) -> None:
+    here, ours = _ratings(document)
     for name in _OURS:
-        _remove(document, NAMESPACE, name)
+        if not (name == "rating" and stars is None and here == ours):
+            _remove(document, NAMESPACE, name)
     facts = {
         "mean": f"{record.mean:.4f}", "std": f"{record.std:.4f}", "percentile_ava": f"{AVA.of(record.mean or 0):.1f}",
         "model": record.model,
@@ -232,13 +258,13 @@ def _put(document: minidom.Document, record: ScoreRecord, stars: int | None) -> 
         first.setAttributeNS(_XMP, "xmp:Rating", str(stars))
 
 
-def _embedded(path: Path) -> list[str]:
-    """A rating that a photograph holds itself and that is not ours."""
+def _embedded(path: Path) -> list[tuple[str, str | None]]:
+    """Ratings that a photograph holds itself, each with the one that we wrote there."""
     with open(path, "rb") as file:
         head = file.read(_HEAD)
-    if b"edge_nima:mean" in head:
-        return []
+    ours = _OWN_RATED.search(head)
+    own = ours[1].decode() if ours else None
     found = [match[1].decode() for match in _RATED.finditer(head)]
     with suppress(Exception), Image.open(path) as image:  # whatever its metadata may be, it has a score
         found.append(str(image.getexif().get(_EXIF_RATING, 0)))
-    return [rating for rating in found if rating != "0"]
+    return [(rating, own) for rating in found]

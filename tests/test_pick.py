@@ -123,6 +123,18 @@ def test_copies_are_whole_with_their_sidecars_and_replace_nothing_unasked(ask: A
     assert ask("p", "--keep", "9", "--copy", "best", "--overwrite")[0] == 3
 
 
+def test_no_sidecar_takes_the_place_of_another(ask: Ask) -> None:
+    with Image.open(f"p/{BEST[2]}") as image:
+        image.rotate(90, expand=True).save(f"p/more/{Path(BEST[2]).stem}.png")
+    Path(f"p/{Path(BEST[2]).stem}.xmp").write_text("of the JPEG")
+    Path(f"p/more/{Path(BEST[2]).stem}.xmp").write_text("of the PNG")
+    assert ask("p", "--keep", "9", "--copy", "best")[0] == 3
+    found = {path.name: path.read_text() for path in Path("best").glob("*.xmp")}
+    assert sorted(found.values()) == ["of the JPEG", "of the PNG"]
+    for name, text in found.items():
+        assert Path("best", f"{Path(name).stem}.{'jpg' if 'JPEG' in text else 'png'}").exists()
+
+
 def test_what_was_picked_into_the_folder_is_not_picked_from(ask: Ask) -> None:
     first = ask("p", "--keep", "2", "--link", "p/best", "--format", "paths")[1]
     assert all(os.path.islink(f"p/best/{os.path.basename(line)}") for line in first.splitlines())
@@ -135,6 +147,8 @@ def test_what_was_picked_into_the_folder_is_not_picked_from(ask: Ask) -> None:
 def test_a_photograph_in_a_tar_file_is_written_out(ask: Ask) -> None:
     with tarfile.open("x.tar", "w") as tar:
         tar.add(f"p/{BEST[2]}", "in/a.jpg")
+    days = rows(ask("x.tar", "--per-day", "1", "--format", "jsonl")[1])
+    assert days[0]["day"].startswith("2026-05-0")
     assert ask("x.tar", "--keep", "1", "--link", "out")[0] == 0
     assert Path("out/a.jpg").read_bytes() == Path(f"p/{BEST[2]}").read_bytes()
 
@@ -145,6 +159,7 @@ def test_a_photograph_in_a_tar_file_is_written_out(ask: Ask) -> None:
         (["--copy", "a", "--link", "b"], "give one of them"),
         (["--copy", "p/notes.txt"], "is a file; possible: a folder"),
         (["--keep", "0"], "--keep"),
+        (["--min-score", "nan"], "possible: 1 to 10"),
         (["--exclude", "*.jpg"], "no photographs in 'p': left out: "),
     ],
 )

@@ -315,7 +315,7 @@ def test_everything_in_a_folder_is_scored_or_named(phone: Path, capsys: pytest.C
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 1 + 4 + 2 + 2 + 1 + 1
     assert "RAW file" in out
-    assert "left out: 3 in @eaDir, 1 .mov, 1 hidden, 1 sidecars; RAW files by their embedded preview: 1 .nef" in err
+    assert "left out: 3 in @eaDir, 1 .mov, 1 .xmp, 1 hidden; RAW files by their embedded preview: 1 .nef" in err
 
 
 def test_what_an_extra_would_read_is_named_with_it(

@@ -10,11 +10,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from conftest import PHOTOS
 from edge_nima.cli import run
+from edge_nima.scorer import Scorer
 
 DARKTABLE = """<?xml version="1.0" encoding="UTF-8"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="XMP Core 4.4.0-Exiv2">
@@ -149,22 +151,77 @@ def test_a_rating_inside_a_photograph_counts(score: Score) -> None:
     assert rating("p/cat.jpg.xmp") is rating("p/china.jpg.xmp") is None
 
 
+def test_a_sidecar_of_ours_does_not_hide_the_rating_in_the_photograph(score: Score) -> None:
+    exif = Image.Exif()
+    exif[0x4746] = 2
+    with Image.open("p/cat.jpg") as cat:
+        cat.save("p/cat.jpg", exif=exif)
+    for style in ("darktable", "lightroom", "darktable"):
+        _, err = score("--xmp-style", style)
+        assert "1 kept the rating that they had" in err
+    assert rating("p/cat.jpg.xmp") is rating("p/cat.xmp") is None
+
+
+def test_what_watch_wrote_is_ours_until_somebody_changes_it(score: Score) -> None:
+    from edge_nima.watch.xmp import encode, with_rating
+
+    with Image.open("p/cat.jpg") as cat:
+        content = encode(
+            np.asarray(cat), mean=5.0, std=1.0, distribution=[0.1] * 10, model="m", taken_at=1e9, camera="c"
+        )
+    for stars, shown in ((with_rating(content, 3), "6 sidecars written;"), (b"", "1 kept the rating")):
+        changed = stars or with_rating(content, 3).replace(b'xmp:Rating="3"', b'xmp:Rating="5"')
+        Path("p/cat.jpg").write_bytes(changed)
+        for sidecar in Path("p").glob("*.xmp"):
+            sidecar.unlink()
+        assert shown in score()[1]
+
+
+def test_permissions_and_line_ends_in_attributes_stay(score: Score) -> None:
+    path = Path("p/cat.jpg.xmp")
+    path.write_text(DARKTABLE.format(rating=2).replace('auto_presets_applied="1"', 'note="a&#10;b&#9;c"'), "utf-8")
+    path.chmod(0o640)
+    for _ in range(2):
+        assert score()[0] == 0
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert 'darktable:note="a&#10;b&#9;c"' in path.read_text("utf-8")
+
+
+def test_ctrl_c_writes_no_stars_of_a_part(score: Score, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, seen = Scorer.score_or_error, []
+
+    def scoring(self: Scorer, picture: object, **how: object) -> object:
+        seen.append(picture)
+        if len(seen) > 2:
+            raise KeyboardInterrupt
+        return original(self, picture, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Scorer, "score_or_error", scoring)
+    code, err = score("--jobs", "1")
+    assert code == 130
+    assert "no sidecars are written" in err
+    assert not list(Path("p").glob("*.xmp"))
+
+
 def test_what_is_damaged_or_shared_is_left_alone_and_named(score: Score) -> None:
     shutil.copy("p/cat.jpg", "p/china.png")
     wrong = {
         "p/cat.xmp": "<x:xmpmeta",
         "p/coffee.xmp": "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
         "p/flower.xmp": "<html/>",
+        "p/astronaut.xmp": "<?xml version='1.0' encoding='utf-16'?><!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
     }
     for path, content in wrong.items():
-        Path(path).write_text(content)
+        Path(path).write_bytes(content.encode("utf-16" if "utf-16" in content else "utf-8"))
+    before = {path: Path(path).read_bytes() for path in wrong}
     code, err = score("--xmp-style", "lightroom")
     assert code == 1
-    assert {path: Path(path).read_text() for path in wrong} == wrong
+    assert {path: Path(path).read_bytes() for path in wrong} == before
     assert "no sidecar for p/cat.jpg: cat.xmp: damaged: " in err
     assert "no sidecar for p/coffee.jpg: coffee.xmp: not XMP: it defines entities; left as it is" in err
     assert "no sidecar for p/china.png: it shares china.xmp with china.jpg" in err
-    assert "3 sidecars written" in err
+    assert "no sidecar for p/astronaut.jpg: astronaut.xmp: " in err
+    assert "2 sidecars written" in err
 
 
 @pytest.mark.parametrize(

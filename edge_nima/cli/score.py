@@ -140,7 +140,11 @@ def score(
         if sheet is not None:
             sheet.write(_selected(everything, top, min_score), against=others)
             say(f"the contact sheet is '{printable(sheet.path)}'{'' if sink.complete else ', of what was scored'}")
-    unwritten = _sidecars(everything, others, xmp_stars, xmp_style, xmp_replace) if xmp else 0
+    unwritten = 0
+    if xmp and sink.complete:  # else the percentiles would be of a part
+        unwritten = _sidecars(everything, others, xmp_stars, xmp_style, xmp_replace)
+    elif xmp:
+        say("no sidecars are written: the stars are of all photographs")
     failures = [record for record in records if record.error is not None]
     report_run(
         sink, kind, len(records), len(todo), len(held), failures,

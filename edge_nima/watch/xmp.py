@@ -18,7 +18,7 @@ from edge_nima.sidecars import NAMESPACE
 
 _HEAD = 256 * 1024  # the bytes of a file that its XMP is in
 _SIGNATURE = b"http://ns.adobe.com/xap/1.0/\0"
-_RATING = re.compile(rb'(xmp:Rating=")\d"')
+_RATING = re.compile(rb'((?:xmp:R|edge_nima:r)ating=")\d"')
 _LABEL = re.compile(rb'\s+xmp:Label="Favou?rite"|<xmp:Label>\s*Favou?rite\s*</xmp:Label>', re.IGNORECASE)
 
 
@@ -31,7 +31,14 @@ def encode(
     `rating`: 1..5 stars, 0 for none yet (`with_rating`). OSError: a picture of more than 65535 pixels a side.
     """
     taken = datetime.fromtimestamp(taken_at).astimezone()
-    facts = {"mean": f"{mean:.4f}", "std": f"{std:.4f}", "model": model, "camera": camera, "hash": f"{hash:016x}"}
+    facts = {
+        "mean": f"{mean:.4f}",
+        "std": f"{std:.4f}",
+        "model": model,
+        "camera": camera,
+        "hash": f"{hash:016x}",
+        "rating": str(rating),
+    }
     ours = "".join(f"\n   edge_nima:{name}={quoteattr(value)}" for name, value in facts.items())
     bins = "".join(f"<rdf:li>{share:.5f}</rdf:li>" for share in distribution)
     packet = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -61,7 +68,7 @@ def encode(
 
 def with_rating(content: bytes, rating: int) -> bytes:
     """A photograph with other stars, of the same length."""
-    return _RATING.sub(rb'\g<1>%d"' % rating, content[:_HEAD], count=1) + content[_HEAD:]
+    return _RATING.sub(rb'\g<1>%d"' % rating, content[:_HEAD], count=2) + content[_HEAD:]
 
 
 def hash_of(path: Path) -> int | None:
