@@ -69,8 +69,8 @@ def test_the_sheet_is_written_beside_whatever_else_comes_out(folder: Path, capsy
 @pytest.mark.parametrize(
     ("html", "told"),
     [
-        (".", "'.' is a folder; give a file, such as sheet.html"),
-        ("nowhere/sheet.html", "there is no folder 'nowhere'"),
+        (".", "'.' is a folder; give a file name in it"),
+        ("nowhere/sheet.html", "no such folder: 'nowhere' (mkdir -p it first)"),
     ],
 )
 def test_a_sheet_that_cannot_be_is_refused_before_any_work(
@@ -81,6 +81,22 @@ def test_a_sheet_that_cannot_be_is_refused_before_any_work(
     out, err = capsys.readouterr()
     assert told in err
     assert out == ""
+
+
+def test_no_input_and_no_other_output_is_replaced(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cat = folder / "more" / "cat.jpg"
+    cat = cat if cat.exists() else folder / "cat.jpg"
+    before, both = cat.read_bytes(), str(tmp_path / "both.csv")
+    for more, told in (
+        (["--html", str(cat)], "is one of the inputs; write somewhere else"),
+        (["--html", both, "-o", both], "--output and --html are both"),
+    ):
+        assert run(["score", str(folder), "--overwrite", *more]) == 2
+        assert told in capsys.readouterr().err
+    assert cat.read_bytes() == before
+    assert not Path(both).exists()
 
 
 def test_without_jinja_it_says_what_to_install(
@@ -252,6 +268,18 @@ def test_the_large_view_goes_by_arrows_shows_the_file_itself_and_gives_the_focus
     assert page.locator("#large-stack button").count() == 3
     page.locator("#large-stack button").nth(2).click()
     seen.until(f"{LOADED} === 600")
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_where_nothing_was_scored_the_reasons_are_shown(tmp_path: Path, browser: Any) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "a.jpg").write_bytes(b"junk")
+    page = written(tmp_path / "p")
+    seen = Seen(browser, page.as_uri(), viewport=DESKTOP)
+    seen.until("!document.querySelector('#failures').hidden")
+    assert "not a picture in a format" in seen.text("main")
+    seen.context.close()
 
 
 @pytest.mark.slow

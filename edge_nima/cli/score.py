@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.options import INTERRUPTED, CardOption, ModelOption, ThreadsOption, say, warn_of_gate
+from edge_nima.cli.options import (
+    INTERRUPTED,
+    CardOption,
+    ModelOption,
+    ThreadsOption,
+    refuse_outputs,
+    say,
+    warn_of_gate,
+)
 from edge_nima.cli.progress import progress
 from edge_nima.errors import RequestError, printable
 from edge_nima.names import name_of
@@ -118,6 +126,8 @@ def score(
     others = None if against is None else read_percentiles(against)
     left_out = LeftOut()
     photographs = find_photographs(paths, exclude=exclude or (), left_out=left_out)
+    read = [*photographs, *([] if against is None else [Path(against)])]
+    refuse_outputs(read, {"--output": output, "--html": html}, overwrite=True)
     jobs, threads = share_cores(len(photographs), jobs, threads)
     scorer = open_scorer(model, threads, card=card, max_megapixels=max_megapixels or MAX_MEGAPIXELS, exact=exact)
     warn_of_gate(scorer.card)

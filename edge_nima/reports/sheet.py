@@ -23,7 +23,7 @@ from edge_nima.decode import MAX_MEGAPIXELS, open_rgb
 from edge_nima.errors import OutputError, PictureError, RequestError, printable, reason
 from edge_nima.names import name_of
 from edge_nima.percentiles import AVA, Percentiles, percentiles_of
-from edge_nima.records import ScoreRecord
+from edge_nima.records import ScoreRecord, is_special
 from edge_nima.reports.pages import need_jinja, render, write_page
 from edge_nima.selection import Candidate, KeepPolicy, stacks
 from edge_nima.similarity import perceptual_hash
@@ -61,10 +61,7 @@ class ContactSheet:
         self.path = Path(path)
         self.folder = self.path.with_name(f"{self.path.stem}_files") if total > INSIDE else None
         shown = printable(self.path)
-        if self.path.is_dir():
-            raise RequestError(f"--html '{shown}' is a folder; give a file, such as sheet.html")
-        if not self.path.parent.is_dir():
-            raise RequestError(f"--html '{shown}': there is no folder '{printable(self.path.parent)}'")
+        is_special(self.path)  # refuses a folder, and what is in none
         for there in (self.path, *([self.folder] if self.folder else [])):
             if there.exists() and not overwrite:
                 raise RequestError(f"'{printable(there)}' exists: --overwrite replaces it")

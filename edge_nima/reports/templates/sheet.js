@@ -6,7 +6,7 @@ const BIN = 0.25;
 const GAP = 12;
 const stackOf = new Map();
 for (const stack of sheet.stacks) for (const place of stack) stackOf.set(place, stack);
-const state = { view: 'all', low: null, high: null };
+const state = { view: all.length || !sheet.failed.length ? 'all' : 'failed', low: null, high: null };
 let shown = [];
 let columns = 1;
 let cell = { width: 220, height: 250 };
