@@ -118,7 +118,7 @@ def _head(e: Evaluation) -> Iterable[tuple[str, str]]:
 
 def _notes(e: Evaluation) -> Iterable[str]:
     if e.collapse.status != "passed":
-        yield f"Collapse gate {e.collapse.status}, see above"
+        yield f"Collapse gate {e.collapse.status}: {e.collapse.told}"
     yield from e.warnings
     left = sum(map(len, (e.subject.left_out or {}).values()))
     if left:
@@ -164,7 +164,7 @@ def _tails(e: Evaluation) -> Section:
         for tail in e.tails
     )  # fmt: skip
     told = "Photographs whose mean lies there. Recall is the share of people's that the model puts there too. "
-    told += "; ".join(map(_tail_line, e.tails)) + "."
+    told += " ".join(map(_tail_line, e.tails))
     return Section(
         "The tails", told, (Table(columns("mean rating", *SIDES, "both", "recall", "constant answer"), rows),)
     )
@@ -248,10 +248,10 @@ def _tail_line(tail: Tail) -> str:
     """What became of one tail, in words."""
     of = f"{tail.side} {tail.edge:g}"
     if tail.people == 0:
-        return f"nobody's mean is {of}: recall is undefined; the model puts {tail.model:,} there"
+        return f"Nobody's mean is {of}: recall is undefined; the model puts {tail.model:,} there."
     return (
-        f"people rate {tail.people:,} {of}, the model puts {tail.both:,} of them there "
-        f"({number(tail.recall.value, '%')}), and {tail.model - tail.both:,} others"
+        f"People rate {tail.people:,} {of}, the model puts {tail.both:,} of them there "
+        f"({number(tail.recall.value, '%')}), and {tail.model - tail.both:,} others."
     )
 
 
