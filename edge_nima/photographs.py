@@ -21,6 +21,9 @@ SKIPPED = frozenset(
 )
 """Folders of a NAS or a disk with thumbnails and deleted files, lower case; hidden ones are left out too."""
 
+THUMBNAILS = ".contact-sheet"
+"""An empty file in a folder of thumbnails that `edge_nima.reports.sheet` makes: none of them is a photograph."""
+
 _TOLD = 8  # kinds that are told one by one
 
 
@@ -229,6 +232,9 @@ def _tree(folder: str, excluded: Excluded, left: LeftOut) -> Iterator[tuple[str,
                 names = sorted((entry.name for entry in entries), key=os.fsencode, reverse=True)
         except OSError:
             yield path, False
+            continue
+        if THUMBNAILS in names and path != folder:
+            left.kinds[f"in {os.path.basename(path)}"] += len(names) - 1
             continue
         yield path, True
         for name in names:

@@ -133,6 +133,31 @@ def test_many_photographs_have_a_folder_beside_the_page(
     assert len(list(beside.glob("*.jpg"))) == 12
 
 
+def test_thumbnails_of_a_sheet_are_no_photographs_of_the_next_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "INSIDE", 5)
+    command = ["score", str(folder), "--overwrite", "--html", str(folder / "sheet.html"), "--format", "jsonl"]
+    for _ in range(2):
+        assert run(command) == 3
+        out, err = capsys.readouterr()
+        assert len(out.splitlines()) == 13
+    assert "12 in sheet_files" in err
+
+
+@pytest.mark.parametrize("name", ["sheet_files", "sheet_files.partial"])
+def test_a_folder_of_somebody_else_is_never_replaced(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "INSIDE", 5)
+    mine = folder.parent / "out" / name / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine", encoding="utf-8")
+    written(folder, "--overwrite", code=2)
+    assert f"'{mine.parent}' holds something else than a contact sheet's thumbnails" in capsys.readouterr().err
+    assert mine.read_text(encoding="utf-8") == "mine"
+
+
 def test_what_was_scored_before_is_on_the_sheet_too(folder: Path, tmp_path: Path) -> None:
     records = str(tmp_path / "r.jsonl")
     assert run(["score", str(folder / "more"), "-o", records]) == 0

@@ -23,6 +23,7 @@ from edge_nima.decode import MAX_MEGAPIXELS, open_rgb
 from edge_nima.errors import OutputError, PictureError, RequestError, printable, reason
 from edge_nima.names import name_of
 from edge_nima.percentiles import AVA, Percentiles, percentiles_of
+from edge_nima.photographs import THUMBNAILS
 from edge_nima.records import ScoreRecord, is_special
 from edge_nima.reports.pages import need_jinja, render, write_page
 from edge_nima.selection import Candidate, KeepPolicy, stacks
@@ -54,7 +55,8 @@ class ContactSheet:
 
         Raises:
             PackageMissing: Jinja2 is not installed.
-            RequestError: it exists and `overwrite` is False, or is a folder, or in none.
+            RequestError: it exists and `overwrite` is False, or is a folder, or in none; or the folder beside it is not
+                of a contact sheet.
             OutputError: its folder cannot be written.
         """
         need_jinja()
@@ -65,19 +67,26 @@ class ContactSheet:
         for there in (self.path, *([self.folder] if self.folder else [])):
             if there.exists() and not overwrite:
                 raise RequestError(f"'{printable(there)}' exists: --overwrite replaces it")
+        self._partial = self.folder and self.folder.with_name(f"{self.folder.name}.partial")
+        for beside in (self.folder, self._partial):
+            if beside and beside.exists() and not (beside / THUMBNAILS).exists():
+                raise RequestError(
+                    f"'{printable(beside)}' holds something else than a contact sheet's thumbnails; "
+                    "move it away, or give --html another name"
+                )
         if not os.access(self.path.parent, os.W_OK):
             raise OutputError(f"cannot write '{shown}': no permission")
         self._looks: dict[str, _Look] = {}
         self._turn = threading.Lock()
         self._count = 0
         self._room = min(24_000, PAGE_BYTES * 3 // 4 // max(1, min(total, INSIDE)))  # bytes of a thumbnail
-        self._partial = self.folder and self.folder.with_name(f"{self.folder.name}.partial")
 
     def __enter__(self) -> Self:
         if self._partial is not None:
             shutil.rmtree(self._partial, ignore_errors=True)
             try:
                 self._partial.mkdir()
+                (self._partial / THUMBNAILS).touch()
             except OSError as error:
                 raise OutputError(f"cannot write '{printable(self._partial)}': {reason(error)}") from error
         return self
