@@ -212,9 +212,10 @@ def targets_in_folder(picked: Sequence[Picked]) -> list[list[tuple[Path, str]]]:
                 name = f"{one.path.parent.name}_{one.path.stem}{tail}{one.path.suffix}"
             files = [(one.path, name)]
             files += [(side, f"{name if full else Path(name).stem}.xmp") for side, full in sidecars]
-            if used.isdisjoint(target for _, target in files):
+            lowered = {target.lower() for _, target in files}  # FAT, exFAT and macOS know no case
+            if used.isdisjoint(lowered):
                 break
-        used.update(target for _, target in files)
+        used |= lowered
         made.append(files)
     return made
 

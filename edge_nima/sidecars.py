@@ -24,8 +24,8 @@ NAMESPACE = "https://github.com/edge-nima/edge-nima/ns/1.0/"
 _RDF, _XMP = "http://www.w3.org/1999/02/22-rdf-syntax-ns#", "http://ns.adobe.com/xap/1.0/"
 _XMLNS = "http://www.w3.org/2000/xmlns/"
 _OURS = ("mean", "std", "percentile_ava", "model", "rating")
-_HEAD = 1 << 20  # the bytes of a photograph that its own XMP is in
-_RATED = re.compile(rb'xmp:Rating\s*(?:=\s*["\']|>\s*)(-?\d)')
+_HEAD = 1 << 20  # the bytes of a photograph that its own XMP is in, where Pillow does not know it
+_RATED = re.compile(rb'\bx[ma]p:Rating\s*(?:=\s*["\']|>\s*)(-?\d)')
 _OWN_RATED = re.compile(rb'edge_nima:rating\s*(?:=\s*["\']|>\s*)(-?\d)')
 _EXIF_RATING = 0x4746
 
@@ -261,10 +261,11 @@ def _put(document: minidom.Document, record: ScoreRecord, stars: int | None) -> 
 def _embedded(path: Path) -> list[tuple[str, str | None]]:
     """Ratings that a photograph holds itself, each with the one that we wrote there."""
     with open(path, "rb") as file:
-        head = file.read(_HEAD)
-    ours = _OWN_RATED.search(head)
-    own = ours[1].decode() if ours else None
-    found = [match[1].decode() for match in _RATED.finditer(head)]
+        inside = file.read(_HEAD)
+    found = []
     with suppress(Exception), Image.open(path) as image:  # whatever its metadata may be, it has a score
         found.append(str(image.getexif().get(_EXIF_RATING, 0)))
-    return [(rating, own) for rating in found]
+        inside += image.info.get("xmp", b"")  # WebP has it last
+    ours = _OWN_RATED.search(inside)
+    own = ours[1].decode() if ours else None
+    return [(rating, own) for rating in [*found, *(match[1].decode() for match in _RATED.finditer(inside))]]

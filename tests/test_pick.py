@@ -135,6 +135,13 @@ def test_no_sidecar_takes_the_place_of_another(ask: Ask) -> None:
         assert Path("best", f"{Path(name).stem}.{'jpg' if 'JPEG' in text else 'png'}").exists()
 
 
+def test_names_that_differ_by_case_alone_are_two_names_on_every_file_system(ask: Ask) -> None:
+    Path(f"p/{BEST[2]}").rename(f"p/{BEST[1].upper()}")
+    assert ask("p", "--keep", "9", "--copy", "best")[0] == 3
+    names = [path.name.lower() for path in Path("best").iterdir()]
+    assert len(set(names)) == len(names) == 6
+
+
 def test_what_was_picked_into_the_folder_is_not_picked_from(ask: Ask) -> None:
     first = ask("p", "--keep", "2", "--link", "p/best", "--format", "paths")[1]
     assert all(os.path.islink(f"p/best/{os.path.basename(line)}") for line in first.splitlines())

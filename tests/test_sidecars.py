@@ -151,6 +151,21 @@ def test_a_rating_inside_a_photograph_counts(score: Score) -> None:
     assert rating("p/cat.jpg.xmp") is rating("p/china.jpg.xmp") is None
 
 
+@pytest.mark.parametrize("prefix", ["xmp", "xap"])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_rating_inside_counts_by_its_older_prefix_and_at_the_end_of_a_file(
+    score: Score, place: str, prefix: str
+) -> None:
+    size = 100 if place == "first" else 1800  # the XMP of WebP is its last chunk: here after 2 MB
+    noise = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
+    packet = DARKTABLE.format(rating=3).replace("xmp:Rating", f"{prefix}:Rating").replace("ns:xmp", f"ns:{prefix}")
+    Image.fromarray(noise).save("p/noise.webp", quality=95, xmp=packet.encode())
+    assert (os.path.getsize("p/noise.webp") > 2e6) is (place == "last")
+    _, err = score()
+    assert "1 kept the rating that they had" in err
+    assert rating("p/noise.webp.xmp") is None
+
+
 def test_a_sidecar_of_ours_does_not_hide_the_rating_in_the_photograph(score: Score) -> None:
     exif = Image.Exif()
     exif[0x4746] = 2
