@@ -39,7 +39,7 @@ def commands() -> str:
             return
         parts.append(f"## {name}\n\n{_plain(command.help or '')}\n\n```text\n{name} {_usage(command, context)}\n```\n")
         rows = [_row(parameter, context) for parameter in command.params if parameter.name != "help"]
-        parts.append("| | |\n|---|---|\n" + "".join(row for row in rows if row))
+        parts.append("| argument or option | what it does |\n|---|---|\n" + "".join(row for row in rows if row))
 
     describe(typer.main.get_command(cli.app), "edge-nima")
     return "\n".join(parts)

@@ -267,7 +267,12 @@ def _decode_tiff(file: Any, found: list[tiff.Directory], max_megapixels: float) 
     tiff.refuse_misread(chosen)
     begun = file if chosen is found[0] else tiff.beginning_with(file, chosen)
     try:
-        return _decode_picture(begun, max_megapixels, 0, chosen)
+        image, size = _decode_picture(begun, max_megapixels, 0, chosen)
+        # Of a file whose photograph is inside its thumbnail's directory, the outer one says how it is turned.
+        turn = _UPRIGHT.get(found[0].orientation or 1) if chosen.orientation is None else None
+        if turn is None:
+            return image, size
+        return image.transpose(turn), (size[::-1] if turn in _SWAPS else size)
     except UnidentifiedImageError as error:
         raise PictureError(f"a TIFF of {chosen.describe()}, which Pillow does not read") from error
 

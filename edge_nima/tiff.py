@@ -19,10 +19,10 @@ LEAST_PREVIEW = 640
 """Pixels on the longest edge: a RAW file's smaller previews are thumbnails."""
 
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
-_SAMPLES, _PLANAR, _SUBIFDS, _FORMAT, _DNG = 277, 284, 330, 339, 50706
+_ORIENTATION, _SAMPLES, _PLANAR, _SUBIFDS, _FORMAT, _DNG = 274, 277, 284, 330, 339, 50706
 _WANTED = {
     _SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR, _SUBIFDS, _FORMAT,
-    _DNG,
+    _DNG, _ORIENTATION,
 }  # fmt: skip
 _TYPES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _MOSAIC = {32803, 34892}  # photometric: a colour filter array; linear sensor data
@@ -40,6 +40,11 @@ class Directory:
     def get(self, tag: int, default: int) -> int:
         """The first value of a tag."""
         return self.tags.get(tag, (default,))[0]
+
+    @property
+    def orientation(self) -> int | None:
+        """As EXIF has it, 1..8; None where nothing is said."""
+        return self.tags.get(_ORIENTATION, (None,))[0]
 
     @property
     def is_reduced(self) -> bool:

@@ -100,6 +100,15 @@ def test_the_photograph_is_the_first_picture_that_is_no_thumbnail(pages: list[tu
     assert difference(tiff((first[0], {**first[1], "bigtiff": big}), *others)) == 0
 
 
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_the_outer_directory_says_how_the_photograph_inside_is_turned(orientation: int) -> None:
+    tag = {"extratags": [(274, "H", 1, orientation, True)]}
+    around = (THUMBNAIL[0], {**THUMBNAIL[1], "subifds": 1, **tag})
+    turned = {3: RGB[::-1, ::-1], 6: np.rot90(RGB, -1), 8: np.rot90(RGB)}[orientation]
+    assert np.array_equal(read_rgb(tiff(around, WHOLE)), turned)
+    assert np.array_equal(read_rgb(tiff((RGB, {"photometric": "rgb", **tag}))), turned)
+
+
 # RAW
 
 

@@ -19,6 +19,7 @@ from axe import broken, needs_axe
 from chromium import CHROMIUM, DESKTOP, FLAGS, PHONE, Seen, needs_chromium
 from conftest import PHOTOS, skip_without
 from edge_nima.cli import run
+from edge_nima.errors import OutputError
 from edge_nima.percentiles import AVA
 from edge_nima.reports import sheet as module
 from edge_nima.scorer import open_scorer
@@ -156,6 +157,37 @@ def test_a_folder_of_somebody_else_is_never_replaced(
     written(folder, "--overwrite", code=2)
     assert f"'{mine.parent}' holds something else than a contact sheet's thumbnails" in capsys.readouterr().err
     assert mine.read_text(encoding="utf-8") == "mine"
+
+
+def test_two_runs_for_one_sheet_do_not_take_each_others_thumbnails(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "INSIDE", 5)
+    page = folder.parent / "out" / "sheet.html"
+    page.parent.mkdir()
+    with module.ContactSheet(page, 9) as first:
+        first.look("cat.jpg", Image.open(PHOTOS / "cat.jpg").convert("RGB"))
+        assert run(["score", str(folder), "--html", str(page)]) == 2
+        assert "another run writes " in capsys.readouterr().err
+        assert len(list(page.with_name("sheet_files.partial").glob("*.jpg"))) == 1
+    assert not list(page.parent.iterdir())
+    written(folder)
+
+
+def test_a_page_that_cannot_be_written_leaves_the_earlier_one_whole(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "INSIDE", 5)
+    page = written(folder)
+    before = {path.name: path.read_bytes() for path in page.parent.rglob("*") if path.is_file()}
+
+    def full(path: Path, content: str) -> None:
+        raise OutputError(f"cannot write '{path}': No space left on device")
+
+    monkeypatch.setattr(module, "write_page", full)
+    assert run(["score", str(PHOTOS), "--html", str(page), "--overwrite"]) == 1
+    assert "No space left" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in page.parent.rglob("*") if path.is_file()} == before
 
 
 def test_what_was_scored_before_is_on_the_sheet_too(folder: Path, tmp_path: Path) -> None:

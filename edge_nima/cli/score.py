@@ -180,7 +180,9 @@ def _sidecars(
     from edge_nima.sidecars import stars_for, write_sidecars
 
     means = [record.mean for _, record in scored if record.mean is not None]
-    among = among or percentiles_of(means, f"these {len(means):,} photographs")
+    among = among or percentiles_of(
+        means, "this photograph" if len(means) == 1 else f"these {len(means):,} photographs"
+    )
     if among is None:
         return 0
     written = write_sidecars(scored, stars_for(stars, among), style=style or Style.darktable, replace=replace)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 from urllib.parse import quote
 
 import numpy as np
@@ -21,6 +21,7 @@ from PIL import Image
 
 from edge_nima.decode import MAX_MEGAPIXELS, open_rgb
 from edge_nima.errors import OutputError, PictureError, RequestError, printable, reason
+from edge_nima.lock import try_lock
 from edge_nima.names import name_of
 from edge_nima.percentiles import AVA, Percentiles, percentiles_of
 from edge_nima.photographs import THUMBNAILS
@@ -79,23 +80,39 @@ class ContactSheet:
         self._looks: dict[str, _Look] = {}
         self._turn = threading.Lock()
         self._count = 0
+        self._claim: IO[bytes] | None = None
         self._room = min(24_000, PAGE_BYTES * 3 // 4 // max(1, min(total, INSIDE)))  # bytes of a thumbnail
 
     def __enter__(self) -> Self:
-        if self._partial is not None:
-            shutil.rmtree(self._partial, ignore_errors=True)
-            try:
-                self._partial.mkdir()
-                (self._partial / THUMBNAILS).touch()
-            except OSError as error:
-                raise OutputError(f"cannot write '{printable(self._partial)}': {reason(error)}") from error
+        """Claim the folder that thumbnails go to.
+
+        Raises:
+            RequestError: another run writes there.
+            OutputError: it cannot be written.
+        """
+        if self._partial is None:
+            return self
+        try:
+            self._partial.mkdir(exist_ok=True)
+            claim = open(self._partial / THUMBNAILS, "ab")
+            if not try_lock(claim):
+                claim.close()
+                raise RequestError(
+                    f"another run writes '{printable(self._partial)}': wait for it, or give --html another name"
+                )
+            self._claim = claim
+            for left in self._partial.glob("*.jpg"):  # of a run that was killed
+                left.unlink()
+        except OSError as error:
+            raise OutputError(f"cannot write '{printable(self._partial)}': {reason(error)}") from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._partial is not None:
+        if self._claim is not None and self._partial is not None:
             shutil.rmtree(self._partial, ignore_errors=True)
+            self._claim.close()
 
     def look(self, picture: Any, image: Image.Image) -> None:
         """Take how a photograph looks; safe to call from several threads.
@@ -134,9 +151,27 @@ class ContactSheet:
         for path, record in scored:
             if record.mean is not None and record.name not in self._looks:
                 self._look_again(path)
-        data = self._data(scored, against)
-        self._place_folder()
-        write_page(self.path, page(data))
+        content = page(self._data(scored, against))
+        if self.folder is None or self._partial is None:
+            write_page(self.path, content)
+            return
+        earlier = self.folder.with_name(f"{self.folder.name}.old")
+        try:
+            shutil.rmtree(earlier, ignore_errors=True)
+            if self.folder.exists():
+                self.folder.rename(earlier)
+            self._partial.rename(self.folder)
+        except OSError as error:
+            raise OutputError(f"cannot write '{printable(self.folder)}': {reason(error)}") from error
+        try:
+            write_page(self.path, content)
+        except OutputError:
+            # The earlier page needs the earlier thumbnails.
+            self.folder.rename(self._partial)
+            if earlier.exists():
+                earlier.rename(self.folder)
+            raise
+        shutil.rmtree(earlier, ignore_errors=True)
 
     def _look_again(self, path: Path) -> None:
         try:
@@ -145,15 +180,6 @@ class ContactSheet:
             return  # gone since it was scored; the sheet shows its score without a picture
         image.thumbnail((640, 640))
         self.look(path, image)
-
-    def _place_folder(self) -> None:
-        if self.folder is None or self._partial is None:
-            return
-        try:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self._partial.rename(self.folder)
-        except OSError as error:
-            raise OutputError(f"cannot write '{printable(self.folder)}': {reason(error)}") from error
 
     def _data(self, scored: Sequence[tuple[Path, ScoreRecord]], against: Percentiles | None) -> dict[str, Any]:
         done = [(path, record, record.mean) for path, record in scored if record.mean is not None]
