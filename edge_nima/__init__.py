@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_nima.agreement import Agreement, measure_agreement
+    from edge_nima.batch_scorer import BatchScorer
     from edge_nima.distribution import (
         earth_movers_distance,
         max_entropy_distribution,
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Agreement",
+    "BatchScorer",
     "EdgeNimaError",
     "Frame",
     "ScoreRecord",
@@ -40,6 +42,7 @@ __all__ = [
 
 _HOME = {
     "Agreement": "agreement",
+    "BatchScorer": "batch_scorer",
     "EdgeNimaError": "errors",
     "Frame": "sources",
     "ScoreRecord": "records",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from edge_nima import tar_members, tiff
+from edge_nima import storage, tar_members, tiff
 from edge_nima.errors import PictureError, reason
 from edge_nima.jpeg import EOI, is_whole
 
@@ -118,10 +118,14 @@ def open_rgb(
     Raises:
         PictureError: with the reason, on one line.
     """
+    if not isinstance(source, bytes) and storage.is_stored(source):
+        source = storage.fetch(os.fspath(source))
+    if isinstance(source, storage.Fetched):
+        if source.error is not None:
+            raise PictureError(source.error)
+        return _decode_bytes(source, source.name, max_megapixels, least_edge)
     if isinstance(source, bytes):
-        if not source:
-            raise PictureError("empty: 0 bytes")
-        return _decode(io.BytesIO(source), max_megapixels, least_edge)
+        return _decode_bytes(source, "", max_megapixels, least_edge)
     try:
         # Asked and opened here, not by Pillow, so that "no permission" and "a pipe" are told from "not a picture".
         status = os.stat(source)
@@ -137,8 +141,18 @@ def open_rgb(
         raise
     except (OSError, ValueError) as error:
         if isinstance(error, NotADirectoryError) and tar_members.is_file(source):
-            return open_rgb(_read_member(source), max_megapixels, least_edge)
+            return _decode_bytes(_read_member(source), os.fspath(source), max_megapixels, least_edge)
         raise PictureError(f"cannot be opened: {reason(error)}") from error
+
+
+def _decode_bytes(
+    content: bytes, name: str, max_megapixels: float, least_edge: int
+) -> tuple[Image.Image, tuple[int, int]]:
+    if not content:
+        raise PictureError("empty: 0 bytes")
+    file = io.BytesIO(content)
+    file.name = name  # its ending tells RAW files from TIFF
+    return _decode(file, max_megapixels, least_edge)
 
 
 def _read_member(path: str | os.PathLike[str]) -> bytes:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeVar
 
 from edge_nima import tar_members
 from edge_nima.distribution import BINS
 from edge_nima.errors import EdgeNimaError, OutputError, RequestError, printable, reason
 from edge_nima.lock import try_lock
+from edge_nima.storage import StoredPath
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ class FileStamp:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> FileStamp:
-        """The stamp of a file as it is now; empty when it cannot be asked."""
+        """The stamp of a file as it is now, of an object as it was listed; empty when it cannot be asked."""
+        if isinstance(path, StoredPath):
+            return cls(path.size, path.mtime_ns)
         try:
             status = os.stat(path)
         except NotADirectoryError:
@@ -370,18 +373,21 @@ class RecordFile:
             raise self._failure(failed) from failed
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes | Iterable[bytes], mode: int = 0o666) -> None:
+def write_whole(
+    path: str | os.PathLike[str], content: bytes | Iterable[bytes], mode: int = 0o666, mark: str = ""
+) -> None:
     """Write a file that is either there in full or not at all: beside, synced, renamed.
 
     Args:
         path: where it appears.
         content: what it holds, or parts of it in order.
         mode: its permissions before the umask, from the first byte on.
+        mark: makes the name beside it another, where two may write the same file at once.
 
     Raises:
         OSError: it cannot be written; what was there before is as it was.
     """
-    beside = Path(f"{os.fspath(path)}.new")
+    beside = Path(f"{os.fspath(path)}{mark}.new")
     try:
         with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.writelines([content] if isinstance(content, bytes) else content)
@@ -392,6 +398,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes | Iterable[bytes], 
         beside.unlink(missing_ok=True)
         raise
 
+
+Photograph = TypeVar("Photograph", bound=str | os.PathLike[str])
 
 Held = list[tuple[ScoreRecord, FileStamp]]
 """Records that an earlier run left, each with what its photograph was then."""
@@ -417,8 +425,8 @@ def held_records(output: Path, form: str, label: str) -> Held:
 
 
 def still_to_do(
-    photographs: Sequence[Path], names: Sequence[str], held: Held
-) -> tuple[list[tuple[Path, FileStamp]], Held]:
+    photographs: Sequence[Photograph], names: Sequence[str], held: Held
+) -> tuple[list[tuple[Photograph, FileStamp]], Held]:
     """What of the photographs is not `held` as it is now, each with its stamp, and what of `held` stays.
 
     `names` are the photographs' in records. They are stamped before they are scored: one that changes meanwhile is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import threading
@@ -26,12 +27,16 @@ from edge_nima.names import name_of
 from edge_nima.pixels import read_input, to_input
 from edge_nima.records import ScoreRecord
 from edge_nima.sources import Frame
+from edge_nima.storage import Fetched, fetched_ahead
 
 Picture = str | os.PathLike[str] | bytes | Frame | NDArray[np.uint8]
 """A path, the bytes of an encoded file, a frame, or upright RGB pixels (height, width, 3) uint8."""
 
 Look = Callable[[Any, Image.Image], None]
 """Takes a picture as it was given, and how it looks: upright, mode RGB, reduced to the model's `longest_edge`."""
+
+READERS, MOST_READERS = 16, 64
+"""Objects of a store that are fetched at once while others are scored: for each job, and for all of them."""
 
 BUNDLED = Path(__file__).parent / "models" / "mobilenet-ava-int8-mixed.tflite"
 
@@ -45,6 +50,10 @@ class ModelFile:
     sha256: str
     path: Path | None = None
     """Where it was read from, for messages."""
+
+    def detached(self) -> ModelFile:
+        """The same model without its path: scorers of it pickle with its bytes, for machines that lack the file."""
+        return dataclasses.replace(self, path=None)
 
     @property
     def label(self) -> str:
@@ -177,6 +186,13 @@ class Scorer:
             raise ModelError(f"{shown}: {error}") from error
         self._turn = threading.Lock()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By path, SHA-256 and options where the model has a path, else with its bytes: see `open_again`."""
+        model = self.model
+        given = None if _own_card(model.content, given=True) else model.card
+        of = (_portable(model.path), model.sha256, given) if model.path else model
+        return open_again, (of, self.threads, self.max_megapixels, self._open_model, self.exact)
+
     @property
     def card(self) -> Card:
         """The model's card."""
@@ -235,6 +251,7 @@ class Scorer:
             raise RequestError("score_batch takes a list of photographs; a single one goes to score")
         if jobs < 1:
             raise RequestError(f"jobs is {jobs}; possible: 1 and more")
+        pictures = fetched_ahead(pictures, min(READERS * jobs, MOST_READERS))
         if jobs > 1:
             return self._pooled(pictures, jobs, look)
         return (self.score_or_error(picture, look=look) for picture in pictures)
@@ -263,6 +280,42 @@ class Scorer:
         return to_input(check_rgb(picture.rgb if isinstance(picture, Frame) else picture), self._how)
 
 
+def _portable(path: Path) -> Path | None:
+    """None for the bundled model, which another machine has elsewhere."""
+    return None if path == BUNDLED else path.absolute()
+
+
+def open_again(
+    model: ModelFile | tuple[Path | None, str, Card | None],
+    threads: int,
+    max_megapixels: float,
+    open_model: OpenRuntime,
+    exact: bool,
+) -> Scorer:
+    """A scorer out of its pickle, on another machine perhaps.
+
+    Raises:
+        ModelError: the file is not there, or is another one than it was.
+    """
+    if isinstance(model, ModelFile):
+        return Scorer(model, threads, max_megapixels, open_model, exact)
+    path, sha256, card = model[0] or BUNDLED, *model[1:]
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"this machine has no model '{printable(path)}': {reason(error)} (put it there; or give "
+            "load_model(...).detached(), which travels with its bytes)"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ModelError(f"'{printable(path)}' is another model here than where the scorer was made ({sha256[:8]})")
+    card = card or read_card(content)
+    if card is None:
+        raise ModelError(f"'{printable(path)}' carries no card")
+    file = ModelFile(content, card, sha256, path)
+    return Scorer(file, threads, max_megapixels, open_model, exact)
+
+
 def scored(
     name: str, distribution: NDArray[np.float64], model: str, elapsed_s: float, preprocessing: str
 ) -> ScoreRecord:
@@ -288,5 +341,7 @@ def scored(
 
 def _name_of(picture: Any) -> str:
     if isinstance(picture, Frame):
+        return picture.name
+    if isinstance(picture, Fetched):
         return picture.name
     return name_of(picture) if isinstance(picture, str | os.PathLike) else ""

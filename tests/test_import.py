@@ -307,6 +307,21 @@ def test_from_the_hub(name: str, hub: str, tmp_path: Path) -> None:
     assert "hf://datasets/o/gone" in gone.stderr
 
 
+def test_pictures_on_the_hub_are_scored_where_they_are(hub: str, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub", reason="needs edge-nima[import]")
+    line = [sys.executable, "-m", "edge_nima", "score", "hf://datasets/o/n/data/*.parquet", "--format", "jsonl"]
+    env = {**os.environ, "HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "hf")}
+    done = subprocess.run(line, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(record) for record in done.stdout.splitlines()]
+    assert all(record["name"].startswith("hf://datasets/o/n/data/") for record in records)
+    from edge_nima.scorer import open_scorer
+
+    assert sorted(record["mean"] for record in records) == sorted(
+        open_scorer().score(file).mean or 0 for file in FILES[: len(NAMES)]
+    )
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_interrupted_it_goes_on(packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = trojblue(tmp_path)

@@ -80,6 +80,9 @@ def refuse_outputs(inputs: Iterable[Path], outputs: Mapping[str, Path | None], o
         raise RequestError(f"{' and '.join(given)} are both '{printable(next(iter(given.values())))}'")
 
 
+NOT_ALL_SCORED = 3
+"""Exit code when some photographs have no score; their records say why."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 

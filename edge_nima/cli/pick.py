@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.options import INTERRUPTED, ModelOption, ThreadsOption, say, warn_of_gate
+from edge_nima.cli.options import INTERRUPTED, NOT_ALL_SCORED, ModelOption, ThreadsOption, say, warn_of_gate
 from edge_nima.cli.progress import progress
 from edge_nima.errors import RequestError, printable
 
 if TYPE_CHECKING:
     from edge_nima.pick import Pick
 
-NOT_ALL_SCORED = 3
 KEEP = 20
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_nima.cli.engine import refuse_options, score_on_engine
 from edge_nima.cli.options import (
     INTERRUPTED,
+    NOT_ALL_SCORED,
     CardOption,
     ModelOption,
     ThreadsOption,
@@ -30,8 +32,7 @@ if TYPE_CHECKING:
     from edge_nima.percentiles import Percentiles
     from edge_nima.records import FileStamp, ScoreRecord
     from edge_nima.reports.sheet import ContactSheet
-
-NOT_ALL_SCORED = 3
+    from edge_nima.storage import StoredPath
 
 
 class Format(StrEnum):
@@ -53,13 +54,18 @@ class Style(StrEnum):
 
 
 def score(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Photographs, folders, or patterns in quotes.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Photographs, folders, patterns in quotes, URIs, CSV or parquet files."),
+    ],
     model: ModelOption = None,
     card: CardOption = None,
     form: Annotated[
         Format | None, typer.Option("--format", help="Default: table, or what the ending of --output means.")
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write there, not to stdout.")] = None,
+    output_path: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write there, not to stdout.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT when it exists.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep what OUTPUT holds of photographs with the same path, size and mtime.")
@@ -101,6 +107,15 @@ def score(
     exact: Annotated[
         bool, typer.Option("--exact", help="Decode large JPEGs in full, not at a DCT scale: slower by half.")
     ] = False,
+    column: Annotated[
+        str | None, typer.Option("--column", help="Of CSV and parquet files: which one holds paths, URIs or pictures.")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="Score on a cluster: ray. --output is a folder or a URI for parquet.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Of the engine: HOST:6379, ray://HOST:10001. Default: this machine.")
+    ] = None,
 ) -> None:
     """Score photographs, best first.
 
@@ -108,16 +123,36 @@ def score(
     """
     from edge_nima.cli.sinks import open_sink
     from edge_nima.decode import MAX_MEGAPIXELS
+    from edge_nima.listing import find_all, needs_listing
     from edge_nima.percentiles import read_percentiles
-    from edge_nima.photographs import LeftOut, find_photographs
+    from edge_nima.photographs import LeftOut
     from edge_nima.records import held_records, still_to_do
     from edge_nima.scorer import open_scorer
     from edge_nima.sidecars import parse_stars
+    from edge_nima.storage import is_uri
 
     started = perf_counter()
     for option, value in (("--min-score", min_score), ("--max-megapixels", max_megapixels)):
         if value is not None and math.isnan(value):
             raise RequestError(f"{option} is {value}; possible: a number")
+    if engine is not None:
+        refuse_options(
+            "--engine writes a folder of parquet files",
+            {"--format": form, "--top": top, "--min-score": min_score, "--html": html, "--against": against,
+             "--xmp": xmp},
+        )  # fmt: skip
+        code = score_on_engine(
+            engine, paths, output_path, model=model, card=card, column=column, exclude=exclude or (), threads=threads,
+            jobs=jobs, address=address, max_megapixels=max_megapixels, exact=exact, resume=resume, overwrite=overwrite,
+        )  # fmt: skip
+        raise typer.Exit(code)
+    if address is not None:
+        raise RequestError("--address goes with --engine")
+    if output_path is not None and is_uri(output_path):
+        raise RequestError(f"'{printable(output_path)}': an --output in a store goes with --engine")
+    output = None if output_path is None else Path(output_path)
+    if needs_listing(paths):
+        refuse_options("the photographs are no local files", {"--html": html, "--xmp": xmp})
     kind = _format_of(form, output)
     refuse_loss(kind, output, overwrite, resume, bool(top or min_score))
     if not xmp and (xmp_style or xmp_stars or xmp_replace):
@@ -125,8 +160,9 @@ def score(
     parse_stars(xmp_stars)
     others = None if against is None else read_percentiles(against)
     left_out = LeftOut()
-    photographs = find_photographs(paths, exclude=exclude or (), left_out=left_out)
-    read = [*photographs, *([] if against is None else [Path(against)])]
+    photographs = find_all(paths, column=column, exclude=exclude or (), left_out=left_out)
+    read = [path for path in photographs if isinstance(path, Path)]
+    read += map(Path, [*paths, *([] if against is None else [against])])
     refuse_outputs(read, {"--output": output, "--html": html}, overwrite=True)
     jobs, threads = share_cores(len(photographs), jobs, threads)
     scorer = open_scorer(model, threads, card=card, max_megapixels=max_megapixels or MAX_MEGAPIXELS, exact=exact)
@@ -138,15 +174,12 @@ def score(
         sheet = None if html is None else pages.enter_context(_sheet(html, len(photographs), overwrite))
         sink = open_sink(kind, output, held, names, top, others)
 
-        def score_all(pictures: Iterable[Path]) -> Generator[ScoreRecord, None, None]:
+        def score_all(pictures: Iterable[Path | StoredPath]) -> Generator[ScoreRecord, None, None]:
             return scorer.score_batch(pictures, jobs, None if sheet is None else sheet.look)
 
         records = score_into(sink, score_all, todo, min_score)
-        where = dict(zip(names, photographs, strict=True))
-        everything = [
-            (where.get(record.name, Path(record.name)), record)
-            for record in [*(record for record, _ in held), *records]
-        ]
+        # Sheets and sidecars are of local photographs: their names are their paths.
+        everything = [(Path(record.name), record) for record in [*(record for record, _ in held), *records]]
         if sheet is not None:
             sheet.write(_selected(everything, top, min_score), against=others)
             say(f"the contact sheet is '{printable(sheet.path)}'{'' if sink.complete else ', of what was scored'}")
@@ -211,8 +244,8 @@ def _selected(
 
 def score_into(
     sink: Sink,
-    score_all: Callable[[Iterable[Path]], Generator[ScoreRecord, None, None]],
-    todo: list[tuple[Path, FileStamp]],
+    score_all: Callable[[Iterable[Path | StoredPath]], Generator[ScoreRecord, None, None]],
+    todo: Sequence[tuple[Path | StoredPath, FileStamp]],
     min_score: float | None = None,
 ) -> list[ScoreRecord]:
     """Score until done or interrupted; the records that there are.

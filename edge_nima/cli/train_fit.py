@@ -49,7 +49,8 @@ def fit(
         except Stopped:
             say(f"stopped; everything up to this step is saved in '{printable(out)}': the same command goes on")
             raise typer.Exit(INTERRUPTED) from None
-    typer.echo(printable(folder / "model.keras"))
+    if folder is not None:
+        typer.echo(printable(folder / "model.keras"))
 
 
 @contextmanager

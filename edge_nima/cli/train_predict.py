@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_nima.cli import train_inputs as given
-from edge_nima.cli.options import INTERRUPTED, ScaleOption, say
+from edge_nima.cli.options import INTERRUPTED, NOT_ALL_SCORED, ScaleOption, say
 from edge_nima.cli.progress import stages
-from edge_nima.cli.score import NOT_ALL_SCORED, Format, refuse_loss
+from edge_nima.cli.score import Format, refuse_loss
 from edge_nima.errors import RequestError
 
 if TYPE_CHECKING:

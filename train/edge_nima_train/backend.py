@@ -140,10 +140,13 @@ def prepare(run: Run) -> None:
         # MultiWorkerMirroredStrategy does not work with Keras 3 (keras#20585), and torch's needs a launcher.
         raise RequestError(f"run.devices is {run.devices}; with KERAS_BACKEND={backend} possible: 1 (more: jax)")
     if backend == "jax":
+        import jax
+
         there = keras.distribution.list_devices()
-        if run.devices > len(there):
-            raise RequestError(f"run.devices is {run.devices}; JAX sees {len(there)}")
-        if run.devices > 1:
+        if run.devices > jax.local_device_count():
+            raise RequestError(f"run.devices is {run.devices}; JAX sees {jax.local_device_count()}")
+        # Over several processes a step alone is distributed: the rest is each process's own.
+        if run.devices > 1 and jax.process_count() == 1:
             keras.distribution.set_distribution(keras.distribution.DataParallel(devices=there[: run.devices]))
 
 

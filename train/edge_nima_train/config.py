@@ -139,7 +139,7 @@ class Run:
     seed: int = _within(0, 2**31 - 1, 0)
     precision: str = _one_of(PRECISIONS, "float32")
     devices: int = _within(1, 1024, 1)
-    """Data-parallel devices; more than one takes KERAS_BACKEND=jax."""
+    """Data-parallel devices, of each process where there are several; more than one takes KERAS_BACKEND=jax."""
     workers: int = _within(0, 1024, 0)
     """Processes that decode photographs; 0 for one a core."""
     save_minutes: float = _within(0.0, 1440.0, 5.0)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
+import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any
@@ -15,21 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_nima.agreement import pearson, spearman
-from edge_nima.distribution import earth_movers_distance, mean_rating
+from edge_nima.distribution import BINS, earth_movers_distance, mean_rating
 from edge_nima.errors import RequestError, TrainingError, printable
 from edge_nima_train import backend, stages
-from edge_nima_train.config import Config, HeadPhase, Phase
+from edge_nima_train.config import Config, HeadPhase, Phase, make_config
 from edge_nima_train.features import cached_features
+from edge_nima_train.hosts import Hosts, hosts_of
 from edge_nima_train.inputs import open_inputs
 from edge_nima_train.loader import Loader
 from edge_nima_train.loss import loss_of, smooth
 from edge_nima_train.manifest import TRAIN, VALIDATION
 from edge_nima_train.network import features_of, in_float32, preprocessing_of, set_weights
 from edge_nima_train.order import Epoch, draw_shares, draw_views, plan_epoch, plan_view
-from edge_nima_train.run_folder import RunFolder
+from edge_nima_train.run_folder import MAY_DIFFER, RunFolder
 from edge_nima_train.shards import Shards
 from edge_nima_train.start import IMAGENET, NOTHING, start_network, weights_path
-from edge_nima_train.state import Position, State, load_state, save_state
+from edge_nima_train.state import Position, State, from_bytes, load_state, save_state, to_bytes
 from edge_nima_train.steps import Steps, one_ahead, steps_of
 
 LOSSES_READ_EVERY_S = 0.5
@@ -39,6 +41,9 @@ _SAME_ANSWER = 1e-6
 
 _CERTAIN = 0.999
 """A share of one rating: an untrained network also says the same of every photograph, but not with certainty."""
+
+_OWN_PATHS = ("data.shards", "data.manifest", "data.images", "network.weights")
+"""Keys that may differ from one process of a run to the next; the photographs themselves are compared."""
 
 Features = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Of the training photographs' views, (views, n, width), and of those that validate, (m, width)."""
@@ -59,20 +64,26 @@ class Watch:
 class Stopped(Exception):
     """Training was asked to stop and has saved where it is."""
 
+    exit_code = 130
 
-def fit(config: Config, out: Path, *, overwrite: bool = False, watch: Watch = Watch()) -> RunFolder:
+    def __str__(self) -> str:
+        return "it was asked to stop"
+
+
+def fit(config: Config, out: Path, *, overwrite: bool = False, watch: Watch = Watch()) -> RunFolder | None:
     """Train. Killed at any moment, the same call goes on from the last saved state and ends with the same weights.
 
-    It starts processes: a program calls it under `if __name__ == "__main__":`.
+    It starts processes: a program calls it under `if __name__ == "__main__":`. Where it is one of several processes
+    (see `hosts`), it ends this one, with a line on stderr, when another has ended or cannot be reached.
 
     Args:
         config: all of it.
-        out: the run folder.
+        out: the run folder; of several processes the first alone reads and writes it.
         overwrite: start anew where a run of any configuration is; where only phase 2 is another, phase 1 is kept.
         watch: who looks on.
 
     Returns:
-        The run folder, complete.
+        The run folder, complete; None in every process but the first.
 
     Raises:
         RequestError: a folder of another configuration, photographs or weights that are not there, or a state that does
@@ -82,18 +93,26 @@ def fit(config: Config, out: Path, *, overwrite: bool = False, watch: Watch = Wa
         OutputError: something cannot be written.
         Stopped: as `watch` asked.
     """
-    if config.network.weights not in (IMAGENET, NOTHING):
+    hosts = hosts_of(config.run.devices)
+    _check_batches(config, hosts)
+    if hosts.first and config.network.weights not in (IMAGENET, NOTHING):
         weights_path(config.network.weights)
-    with RunFolder(out, config, overwrite=overwrite) as folder:
-        if folder.done:
-            watch.told(f"'{printable(out)}' is complete; --overwrite trains anew")
-            return folder
-        backend.prepare(config.run)
-        shards = open_inputs(config, folder, watch.progress, watch.told)
-        batch = max(config.phase1.batch, config.phase2.batch)
-        with Loader(shards, batch, config.run.workers) as loader:
-            _Training(config, folder, loader, watch).run()
-        return folder
+    with hosts:
+        hosts.join(watch.told, watch.stopping)
+        if not hosts.first:
+            watch.told(f"process {hosts.index} of {hosts.count}: what comes of the run is kept by process 0")
+            watch = Watch(stopping=watch.stopping)
+        with RunFolder(hosts.folder(out), config, overwrite=overwrite) as folder:
+            if _compare(config, hosts, folder.done):
+                watch.told(f"'{printable(out)}' is complete; --overwrite trains anew")
+                return folder if hosts.first else None
+            backend.prepare(config.run)
+            shards = open_inputs(config, folder, watch.progress, watch.told)
+            _compare_photographs(shards, hosts)
+            batch = max(config.phase1.batch, config.phase2.batch)
+            with Loader(shards, batch, config.run.workers) as loader:
+                _Training(config, folder, loader, watch, hosts).run()
+            return folder if hosts.first else None
 
 
 class _Training:
@@ -103,10 +122,11 @@ class _Training:
     optimizer: Any
     steps: Steps
 
-    def __init__(self, config: Config, folder: RunFolder, loader: Loader, watch: Watch) -> None:
-        self.config, self.folder, self.loader, self.watch = config, folder, loader, watch
+    def __init__(self, config: Config, folder: RunFolder, loader: Loader, watch: Watch, hosts: Hosts) -> None:
+        self.config, self.folder, self.loader, self.watch, self.hosts = config, folder, loader, watch, hosts
         self.shards = loader.shards
         self.rows, self.judges = rows_of(self.shards, TRAIN), rows_of(self.shards, VALIDATION)
+        self.own_judges = self.judges[hosts.index :: hosts.count]
         n = config.network
         self.how = preprocessing_of(
             n.architecture, n.input, config.data.filter, config.data.fit, config.data.longest_edge
@@ -114,7 +134,9 @@ class _Training:
         self.targets = smooth(self.shards.distributions, config.loss.label_smoothing).astype(np.float32)
         self.slack = self.shards.size - n.input
         self.shares = draw_shares(self.shards.means[self.rows], self.shards.weights, self.rows, config.augment.rare)
-        self.network = start_network(config)
+        # Weights are read by the first process alone: the others have its state before anything is computed.
+        own = config if hosts.first else replace(config, network=replace(config.network, weights=NOTHING))
+        self.network = start_network(own)
         stages.check_freeze(self.network, config.phase2.freeze)
         # What is kept, and what is judged: a checkpoint of half precision would not convert.
         self.export = in_float32(self.network) if config.run.precision != "float32" else self.network
@@ -124,15 +146,16 @@ class _Training:
         """Both phases from wherever they are."""
         state = load_state(self.folder / "state.npz")
         self._describe(state is None)
-        if state is None:
+        if state is not None:
+            done = len(state.position.history)
+            self.watch.told(f"going on with phase {state.position.phase}, {done} epochs are done")
+        elif self.hosts.first:
             if self.config.network.batch_norm == "re-estimated":
                 self._reestimate()
             state = State(Position(), stages.values_of(self.network.variables), [])
             save_state(self.folder / "state.npz", state)
-        else:
-            _assign(self.network.variables, state.network, "network")
-            done = len(state.position.history)
-            self.watch.told(f"going on with phase {state.position.phase}, {done} epochs are done")
+        state = from_bytes(self.hosts.gather(to_bytes(state) if state else b"")[0])
+        _assign(self.network.variables, state.network, "network")
         self.at, held = state.position, state.optimizer
         for number, phase in ((1, self.config.phase1), (2, self.config.phase2)):
             if self.at.phase == number:
@@ -164,10 +187,10 @@ class _Training:
             stages.thaw(self.network, self.config.phase2.freeze, self.config.phase2.batch_norm)
         self._bring_to_export()  # features of the photographs that validate are of its base
         features = self._features(phase) if isinstance(phase, HeadPhase) and phase.views else None
-        devices = self.config.run.devices
+        devices = self.hosts.count * self.hosts.devices
         self.size = min(phase.batch, len(self.rows) // devices * devices)
         if not self.size:
-            raise RequestError(f"{len(self.rows)} photographs to train on are fewer than run.devices, {devices}")
+            raise RequestError(f"{len(self.rows)} photographs to train on are fewer than the {devices} devices")
         if features:
             self.model, self.judge = (stages.head_on_features(one) for one in (self.network, self.export))
         else:
@@ -176,7 +199,7 @@ class _Training:
         self.optimizer = stages.optimizer_for(self.model, phase, len(self.rows) // self.size)
         if held:
             _assign(self.optimizer.variables, held, "optimiser")
-        self.steps = steps_of(self.model, self.optimizer, loss_of(self.config.loss.kind))
+        self.steps = steps_of(self.model, self.optimizer, loss_of(self.config.loss.kind), hosts=self.hosts)
         while self.at.epoch < phase.epochs:
             self._epoch(number, phase, features)
             if phase.patience and self.at.stale >= phase.patience:
@@ -195,7 +218,7 @@ class _Training:
         first, unread, read_at = self.at.step, list[Any](), monotonic()
         for step, batch in enumerate(one_ahead(self.steps, self._batches(plan, features)), first + 1):
             unread.append(self.steps(*batch))
-            stopping = self.watch.stopping()
+            stopping = self.hosts.agree(self.watch.stopping())
             saving = 0 < self.config.run.save_minutes * 60 < monotonic() - self.saved_at
             if stopping or saving or step == steps or monotonic() - read_at > LOSSES_READ_EVERY_S:
                 self._read_losses(number, plan, unread)
@@ -225,20 +248,20 @@ class _Training:
 
     def _batches(self, plan: Epoch, features: Features | None) -> Iterator[tuple[Any, Any]]:
         """Inputs and targets from where the epoch is."""
-        first = self.at.step
-        starts = range(first * self.size, len(plan), self.size)
-        parts = [slice(start, start + self.size) for start in starts]
+        places = self.hosts.share(len(plan), self.size)
+        own, first, size = plan.at(places), self.at.step, self.size // self.hosts.count
+        parts = [slice(start, start + size) for start in range(first * size, len(own), size)]
         if features is None:
-            cut = self.loader.batches(plan, self.how.width, self.size, first)
+            cut = self.loader.batches(own, self.how.width, size, first)
             for part, pixels in zip(parts, cut, strict=True):
-                yield [pixels, plan.mirrored[part]], self.targets[plan.rows[part]]
+                yield [pixels, own.mirrored[part]], self.targets[own.rows[part]]
             return
         views = features[0]
         place = np.full(len(self.shards), -1)
         place[self.rows] = np.arange(len(self.rows))
-        chosen = draw_views(self.config.run.seed, self.at.epoch, len(views), len(plan))
+        chosen = draw_views(self.config.run.seed, self.at.epoch, len(views), len(plan))[places]
         for part in parts:
-            yield views[chosen[part], place[plan.rows[part]]], self.targets[plan.rows[part]]
+            yield views[chosen[part], place[own.rows[part]]], self.targets[own.rows[part]]
 
     def _end_epoch(
         self, number: int, phase: Phase, features: Features | None, more: dict[str, Any], began: float
@@ -282,11 +305,15 @@ class _Training:
 
     def _judge(self, number: int, phase: Phase, features: Features | None) -> dict[str, float]:
         """Loss and statistics of what is exported on the validation photographs, on the pixels a device will see."""
+        batches: Iterable[NDArray[Any]]
         if features is not None:
-            predicted = stages.predict(self.judge, features[1], phase.batch)
+            batches = (features[1][start : start + phase.batch] for start in range(0, len(features[1]), phase.batch))
         else:
-            pixels = self.loader.pictures(self.judges, self.how.width, phase.batch)
-            predicted = np.concatenate(list(stages.predictions(self.judge, pixels, phase.batch))).astype(np.float64)
+            batches = self.loader.pictures(self.own_judges, self.how.width, phase.batch)
+        own = b"".join(part.tobytes() for part in stages.predictions(self.judge, batches, phase.batch))
+        predicted = np.empty((len(self.judges), BINS))
+        for i, part in enumerate(self.hosts.gather(own)):
+            predicted[i :: self.hosts.count] = np.frombuffer(part, np.float32).reshape(-1, BINS)
         truth = self.shards.distributions[self.judges]
         if not np.isfinite(predicted).all():
             raise TrainingError(f"the network's answers are no numbers any more: lower phase{number}.learning_rate")
@@ -326,8 +353,9 @@ class _Training:
         key = f"{weights.hexdigest()} {self.config.run.precision}"
         views = cached_features(self.folder / "features", base, self.loader, plans, phase.batch, key, step)
         exact = stages.from_pixels(features_of(self.export), self.how)
-        pixels = self.loader.pictures(self.judges, self.how.width, phase.batch)
-        return views, np.concatenate(list(stages.predictions(exact, pixels, phase.batch)))
+        pixels = self.loader.pictures(self.own_judges, self.how.width, phase.batch)
+        none = np.empty((0, views.shape[-1]), np.float32)  # more processes than photographs
+        return views, np.concatenate([none, *stages.predictions(exact, pixels, phase.batch)])
 
     def _view(self, view: int) -> Epoch:
         augment = self.config.augment
@@ -339,12 +367,11 @@ class _Training:
         self.watch.told("taking the statistics of batch normalisation anew")
         plan = self._view(0)
         some = np.random.default_rng(self.config.run.seed).permutation(len(plan))[:1024]
-        drawn = Epoch(plan.rows[some], plan.left[some], plan.top[some], plan.mirrored[some])
-        batches = self.loader.batches(drawn, self.how.width, min(64, self.loader.batch))
+        batches = self.loader.batches(plan.at(some), self.how.width, min(64, self.loader.batch))
         stages.reestimate_batch_norm(self.network, batches, self.how)
 
     def _to_phase_2(self) -> None:
-        self.at = dataclasses.replace(self.at, phase=2, epoch=0, step=0, losses=[], phase_best=None, stale=0)
+        self.at = replace(self.at, phase=2, epoch=0, step=0, losses=[], phase_best=None, stale=0)
         save_state(self.folder / "state.npz", State(self.at, stages.values_of(self.network.variables), []))
         self.folder.end_phase_1()
 
@@ -378,6 +405,44 @@ class _Training:
         best = min(self.at.history, key=lambda line: line["val_loss"])
         seconds = float(round(sum(line["seconds"] for line in self.at.history), 1))
         self.folder.finish({"epochs": len(self.at.history), "seconds": seconds, "best": best})
+
+
+def _check_batches(config: Config, hosts: Hosts) -> None:
+    devices = hosts.count * hosts.devices
+    for name, phase in (("phase1", config.phase1), ("phase2", config.phase2)):
+        if phase.epochs and phase.batch % devices:
+            raise RequestError(
+                f"{name}.batch is {phase.batch}; {hosts.count} processes with run.devices = {hosts.devices} take a "
+                f"multiple of {devices}"
+            )
+
+
+def _compare(config: Config, hosts: Hosts, done: bool) -> bool:
+    """Whether the first process has nothing to do.
+
+    Raises:
+        RequestError: a process is configured otherwise than the first; where its files are may differ.
+    """
+    given = [json.loads(one) for one in hosts.gather(json.dumps([config.as_toml(), done]).encode())]
+    first, *others = [make_config(tomllib.loads(toml), "") for toml, _ in given]
+    for number, other in enumerate(others, 1):
+        for key, difference in other.differences(first).items():
+            if key not in MAY_DIFFER and key not in _OWN_PATHS:
+                raise RequestError(f"process {number} is configured otherwise than process 0: {difference}")
+    return bool(given[0][1])
+
+
+def _compare_photographs(shards: Shards, hosts: Hosts) -> None:
+    content = hashlib.sha256(repr((shards.image_ids, shards.sha256, shards.split)).encode())
+    for column in (shards.distributions, shards.weights):
+        content.update(b"" if column is None else np.ascontiguousarray(column).tobytes())
+    first, *others = hosts.gather(f"{len(shards)} photographs, {content.hexdigest()[:12]}".encode())
+    for number, other in enumerate(others, 1):
+        if other != first:
+            raise RequestError(
+                f"process {number} has other photographs, ratings or splits than process 0 ({other.decode()}; "
+                f"{first.decode()}): give both the same shards, as edge-nima data pack wrote them"
+            )
 
 
 def rows_of(shards: Shards, split: str) -> NDArray[np.intp]:

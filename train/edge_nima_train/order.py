@@ -30,6 +30,10 @@ class Epoch:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def at(self, places: Rows) -> Epoch:
+        """The draws at some places, in their order."""
+        return Epoch(self.rows[places], self.left[places], self.top[places], self.mirrored[places])
+
 
 def plan_epoch(
     seed: int,

@@ -29,7 +29,7 @@ from edge_nima_train.manifest import TRAIN, VALIDATION
 from edge_nima_train.shards import Shards
 from edge_nima_train.state import load_state
 
-_OF_NO_RESULT = ("run.workers", "run.save_minutes")
+MAY_DIFFER = ("run.workers", "run.save_minutes")
 """Keys that may differ from one start of a run to the next."""
 _OURS = (
     "config.toml", "environment.json", "preprocessing.json", "photographs.csv", "history.jsonl", "model.keras",
@@ -169,7 +169,7 @@ class RunFolder:
                 )
             return
         differences = self.config.differences(read_config(there))
-        changed = [key for key in differences if key not in _OF_NO_RESULT]
+        changed = [key for key in differences if key not in MAY_DIFFER]
         state = None if self.done else load_state(self / "state.npz")
         if not self.done and (state is None or not state.position.begun):
             (self / "state.npz").unlink(missing_ok=True)

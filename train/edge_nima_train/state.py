@@ -67,13 +67,8 @@ def save_state(path: Path, state: State) -> None:
     Raises:
         OutputError: it cannot be written; the earlier one is as it was.
     """
-    content = io.BytesIO()
-    arrays = {f"network_{i}": value for i, value in enumerate(state.network)}
-    arrays |= {f"optimizer_{i}": value for i, value in enumerate(state.optimizer)}
-    document = json.dumps({"format": 1, **asdict(state.position)}).encode()
-    np.savez(content, position=np.frombuffer(document, np.uint8), **arrays)  # type: ignore[arg-type]
     try:
-        write_whole(path, content.getvalue())
+        write_whole(path, to_bytes(state))
     except OSError as error:
         raise OutputError(f"cannot save where training is, '{printable(path)}': {reason(error)}") from error
 
@@ -87,16 +82,35 @@ def load_state(path: Path) -> State | None:
     if not path.exists():
         return None
     try:
-        with np.load(path) as file:
-            document = json.loads(bytes(file["position"]))
-            if document.pop("format") != 1:
-                raise ValueError("a newer format")
-            parts: dict[str, Arrays] = {"network": [], "optimizer": []}
-            for name, values in parts.items():
-                while f"{name}_{len(values)}" in file:
-                    values.append(file[f"{name}_{len(values)}"])
-            return State(Position(**document), **parts)
+        return from_bytes(path.read_bytes())
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise RequestError(
             f"'{printable(path)}' is damaged ({reason(error)}): --overwrite starts the run anew"
         ) from error
+
+
+def to_bytes(state: State) -> bytes:
+    """A state as `save_state` writes it."""
+    content = io.BytesIO()
+    arrays = {f"network_{i}": value for i, value in enumerate(state.network)}
+    arrays |= {f"optimizer_{i}": value for i, value in enumerate(state.optimizer)}
+    document = json.dumps({"format": 1, **asdict(state.position)}).encode()
+    np.savez(content, position=np.frombuffer(document, np.uint8), **arrays)  # type: ignore[arg-type]
+    return content.getvalue()
+
+
+def from_bytes(content: bytes) -> State:
+    """What `to_bytes` made a state into.
+
+    Raises:
+        ValueError, KeyError, TypeError, zipfile.BadZipFile: it did not.
+    """
+    with np.load(io.BytesIO(content)) as file:
+        document = json.loads(bytes(file["position"]))
+        if document.pop("format") != 1:
+            raise ValueError("a newer format")
+        parts: dict[str, Arrays] = {"network": [], "optimizer": []}
+        for name, values in parts.items():
+            while f"{name}_{len(values)}" in file:
+                values.append(file[f"{name}_{len(values)}"])
+        return State(Position(**document), **parts)

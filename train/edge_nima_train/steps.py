@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from edge_nima_train.backend import has_gpu
+from edge_nima_train.hosts import Hosts
 
 Loss = Callable[[Any, Any], Any]
 """Of two tensors of shape (n, 10), a tensor of shape (n,)."""
@@ -30,7 +31,7 @@ class Steps(Protocol):
         """Bring the variables of model and optimiser up to date."""
 
 
-def steps_of(model: Any, optimizer: Any, loss: Loss, *, jit: bool = True) -> Steps:
+def steps_of(model: Any, optimizer: Any, loss: Loss, *, jit: bool = True, hosts: Hosts | None = None) -> Steps:
     """Steps on the backend that Keras runs on.
 
     Args:
@@ -38,9 +39,12 @@ def steps_of(model: Any, optimizer: Any, loss: Loss, *, jit: bool = True) -> Ste
         optimizer: built for its trainable variables.
         loss: as `loss.loss_of`; the mean over the batch is minimised.
         jit: whether TensorFlow on a GPU compiles by XLA; JAX always does, and on a processor it is slower.
+        hosts: the processes that take each step together, each with its share of the batch; None for this one alone.
     """
     import keras
 
+    if hosts is not None and hosts.count > 1:
+        return _JaxHosts(model, optimizer, loss, hosts)
     kinds: dict[str, Any] = {"jax": _Jax, "torch": _Torch}
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -86,7 +90,7 @@ class _TensorFlow:
 
 
 class _Jax:
-    def __init__(self, model: Any, optimizer: Any, loss: Loss) -> None:
+    def __init__(self, model: Any, optimizer: Any, loss: Loss, **jit: Any) -> None:
         import jax
         import keras
 
@@ -108,7 +112,7 @@ class _Jax:
         self._variables = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
         self._state: Any = None
         self._under_way: deque[Any] = deque()
-        self._step = jax.jit(step, donate_argnums=0)
+        self._step = jax.jit(step, donate_argnums=0, **jit)
         self._sharding = None
         distribution = keras.distribution.distribution()
         if distribution is not None:
@@ -124,7 +128,7 @@ class _Jax:
 
     def __call__(self, inputs: Any, targets: Any) -> Any:
         if self._state is None:
-            self._state = tuple([variable.value for variable in part] for part in self._variables)
+            self._state = tuple([self._placed(variable.value) for variable in part] for part in self._variables)
         value, self._state = self._step(self._state, inputs, targets)
         # JAX takes any number of steps before the first is done: their inputs fill the memory, and a loss that is asked
         # for comes minutes later. With two the device never waits.
@@ -137,8 +141,39 @@ class _Jax:
         if self._state is not None:
             for part, values in zip(self._variables, self._state, strict=True):
                 for variable, value in zip(part, values, strict=True):
-                    variable.assign(value)
+                    variable.assign(self._own(value))
             self._state = None  # the next step would give these very buffers away
+
+    def _placed(self, value: Any) -> Any:
+        """A variable's value where steps take it."""
+        return value
+
+    def _own(self, value: Any) -> Any:
+        """The value of a variable, from where steps leave it."""
+        return value
+
+
+class _JaxHosts(_Jax):
+    """On the devices of several processes; variables are each process's own, alike in all, whenever they are read."""
+
+    def __init__(self, model: Any, optimizer: Any, loss: Loss, hosts: Hosts) -> None:
+        self._everywhere, self._split = hosts.sharding(), hosts.sharding("batch")
+        super().__init__(model, optimizer, loss, out_shardings=self._everywhere)
+
+    def put(self, batch: Any) -> Any:
+        return [self.put(one) for one in batch] if isinstance(batch, list) else self._global(batch, self._split)
+
+    def _placed(self, value: Any) -> Any:
+        return self._global(value, self._everywhere)
+
+    def _own(self, value: Any) -> Any:
+        return value.addressable_data(0)
+
+    def _global(self, value: Any, sharding: Any) -> Any:
+        import jax
+        import numpy as np
+
+        return jax.make_array_from_process_local_data(sharding, np.asarray(value))
 
 
 class _Torch:
