@@ -53,7 +53,7 @@ def claimed(folder: Path, doing: str) -> Iterator[None]:
         raise OutputError(f"cannot write '{printable(folder)}': {reason(error)}") from error
     with lock:
         if not try_lock(lock):
-            raise RequestError(f"another run is {doing} into '{printable(folder)}': wait for it, or give another --out")
+            raise RequestError(f"another run is {doing} into '{printable(folder)}': wait for it, or write elsewhere")
         try:
             yield
         finally:

@@ -52,13 +52,14 @@ def score(job: Job, left_out: LeftOut) -> Done:
         raise PackageMissing("--engine ray needs Ray: pip install 'edge-nima[ray]'") from error
     if not is_uri(job.output):
         job = replace(job, output=os.path.abspath(job.output))
-    earlier = _earlier(job)  # what can be refused without a cluster is refused first
+    _earlier(job)  # what can be refused without a cluster is refused first
     table = _table(job.photographs, left_out)
     with _cluster(ray, job.address), _claimed(job.output):
         cores = int(ray.cluster_resources().get("CPU", 1))
         workers = max(1, min(cores // job.threads, job.jobs or cores))
         _check_nodes(ray, job.output)
         count = partitions_for(len(table), workers)
+        earlier = _earlier(job)  # nobody else writes there from here on
         if earlier is not None:
             earlier.clear(all_of_it=job.overwrite)
         partitions = earlier
