@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from edge_nima.percentiles import Percentiles
     from edge_nima.records import FileStamp, ScoreRecord
     from edge_nima.reports.sheet import ContactSheet
+    from edge_nima.scorer import Scorer
     from edge_nima.storage import StoredPath
 
 
@@ -121,15 +123,12 @@ def score(
 
     Exit code: 0 all scored, 3 some not (their records say why), 2 usage, 1 output failed, 130 interrupted.
     """
-    from edge_nima.cli.sinks import open_sink
     from edge_nima.decode import MAX_MEGAPIXELS
     from edge_nima.listing import find_all, needs_listing
     from edge_nima.percentiles import read_percentiles
     from edge_nima.photographs import LeftOut
-    from edge_nima.records import held_records, still_to_do
     from edge_nima.scorer import open_scorer
     from edge_nima.sidecars import parse_stars
-    from edge_nima.storage import is_uri
 
     started = perf_counter()
     for option, value in (("--min-score", min_score), ("--max-megapixels", max_megapixels)):
@@ -146,11 +145,7 @@ def score(
             jobs=jobs, address=address, max_megapixels=max_megapixels, exact=exact, resume=resume, overwrite=overwrite,
         )  # fmt: skip
         raise typer.Exit(code)
-    if address is not None:
-        raise RequestError("--address goes with --engine")
-    if output_path is not None and is_uri(output_path):
-        raise RequestError(f"'{printable(output_path)}': an --output in a store goes with --engine")
-    output = None if output_path is None else Path(output_path)
+    output = _local_output(output_path, address)
     if needs_listing(paths):
         refuse_options("the photographs are no local files", {"--html": html, "--xmp": xmp})
     kind = _format_of(form, output)
@@ -167,41 +162,79 @@ def score(
     jobs, threads = share_cores(len(photographs), jobs, threads)
     scorer = open_scorer(model, threads, card=card, max_megapixels=max_megapixels or MAX_MEGAPIXELS, exact=exact)
     warn_of_gate(scorer.card)
-    held = held_records(output, kind, scorer.model.label) if resume and output else []
-    names = [name_of(path) for path in photographs]
-    todo, held = still_to_do(photographs, names, held)
-    with contextlib.ExitStack() as pages:
-        sheet = None if html is None else pages.enter_context(_sheet(html, len(photographs), overwrite))
-        sink = open_sink(kind, output, held, names, top, others)
-
-        def score_all(pictures: Iterable[Path | StoredPath]) -> Generator[ScoreRecord, None, None]:
-            return scorer.score_batch(pictures, jobs, None if sheet is None else sheet.look)
-
-        records = score_into(sink, score_all, todo, min_score)
-        # Sheets and sidecars are of local photographs: their names are their paths.
-        everything = [(Path(record.name), record) for record in [*(record for record, _ in held), *records]]
-        if sheet is not None:
-            sheet.write(_selected(everything, top, min_score), against=others)
-            say(f"the contact sheet is '{printable(sheet.path)}'{'' if sink.complete else ', of what was scored'}")
+    run = _Run(scorer, jobs, kind, output, resume, top, min_score, html, overwrite, others)
+    records, held, complete = run.score(photographs)
     unwritten = 0
-    if xmp and sink.complete:  # else the percentiles would be of a part
-        unwritten = _sidecars(everything, others, xmp_stars, xmp_style, xmp_replace)
+    if xmp and complete:  # else the percentiles would be of a part
+        unwritten = _sidecars(_by_path([*held, *records]), others, xmp_stars, xmp_style, xmp_replace)
     elif xmp:
         say("no sidecars are written: the stars are of all photographs")
-    failures = [record for record in records if record.error is not None]
-    report_run(
-        sink, kind, len(records), len(todo), len(held), failures,
-        resumable=not (kind == Format.table or top or min_score),
-    )  # fmt: skip
     if left_out.told():
         say(left_out.told())
-    if not sink.complete:
+    if not complete:
         raise typer.Exit(INTERRUPTED)
     seconds = perf_counter() - started
     kept = f", {len(held)} kept from before" if held else ""
     scored = f"{len(records)} photograph{'' if len(records) == 1 else 's'}"
     say(f"{scored} in {seconds:.1f} s{kept}; {scorer.model.label}, {jobs} x {threads} threads")
-    raise typer.Exit(1 if unwritten else NOT_ALL_SCORED if failures else 0)
+    failed = any(record.error is not None for record in records)
+    raise typer.Exit(1 if unwritten else NOT_ALL_SCORED if failed else 0)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run on this machine: what scores, where to, and what of it is shown."""
+
+    scorer: Scorer
+    jobs: int
+    kind: Format
+    output: Path | None
+    resume: bool
+    top: int | None
+    min_score: float | None
+    html: Path | None
+    overwrite: bool
+    others: Percentiles | None
+
+    def score(self, photographs: Sequence[Path | StoredPath]) -> tuple[list[ScoreRecord], list[ScoreRecord], bool]:
+        """Score, and say what was not: the new records, those kept from before, and whether the run came to its end."""
+        from edge_nima.cli.sinks import open_sink
+        from edge_nima.records import held_records, still_to_do
+
+        label = self.scorer.model.label
+        before = held_records(self.output, self.kind, label) if self.resume and self.output else []
+        names = [name_of(path) for path in photographs]
+        todo, before = still_to_do(photographs, names, before)
+        held = [record for record, _ in before]
+        with contextlib.ExitStack() as pages:
+            sheet = None if self.html is None else pages.enter_context(_sheet(self.html, len(names), self.overwrite))
+            sink = open_sink(self.kind, self.output, before, names, self.top, self.others)
+
+            def score_all(pictures: Iterable[Path | StoredPath]) -> Generator[ScoreRecord, None, None]:
+                return self.scorer.score_batch(pictures, self.jobs, None if sheet is None else sheet.look)
+
+            records = score_into(sink, score_all, todo, self.min_score)
+            if sheet is not None:
+                sheet.write(_selected(_by_path([*held, *records]), self.top, self.min_score), against=self.others)
+                say(f"the contact sheet is '{printable(sheet.path)}'{'' if sink.complete else ', of what was scored'}")
+        resumable = not (self.kind == Format.table or self.top or self.min_score)
+        report_run(sink, self.kind, records, len(todo), len(held), resumable=resumable)
+        return records, held, sink.complete
+
+
+def _by_path(records: Iterable[ScoreRecord]) -> list[tuple[Path, ScoreRecord]]:
+    """Of local photographs: their names are their paths."""
+    return [(Path(record.name), record) for record in records]
+
+
+def _local_output(path: str | None, address: str | None) -> Path | None:
+    from edge_nima.storage import is_uri
+
+    if address is not None:
+        raise RequestError("--address goes with --engine")
+    if path is not None and is_uri(path):
+        raise RequestError(f"'{printable(path)}': an --output in a store goes with --engine")
+    return None if path is None else Path(path)
 
 
 def _sidecars(
@@ -318,9 +351,10 @@ def share_cores(photographs: int, jobs: int | None, threads: int | None) -> tupl
 
 
 def report_run(
-    sink: Sink, kind: Format, count: int, planned: int, held: int, failures: list[ScoreRecord], *, resumable: bool
+    sink: Sink, kind: Format, records: list[ScoreRecord], planned: int, held: int, *, resumable: bool
 ) -> None:
     """Say what was not scored, and how an interrupted run goes on."""
+    failures = [record for record in records if record.error is not None]
     if failures and kind == Format.table:
         shown = failures[:20]
         for record in shown:
@@ -332,4 +366,5 @@ def report_run(
     if not sink.complete:
         where = f"; they are in '{printable(sink.left_at)}'" if sink.left_at else ""
         where += ", --resume goes on" if sink.left_at and resumable else ""
-        say(f"interrupted after {count} of {planned} photographs{f', {held} kept from before' if held else ''}{where}")
+        kept = f", {held} kept from before" if held else ""
+        say(f"interrupted after {len(records)} of {planned} photographs{kept}{where}")
