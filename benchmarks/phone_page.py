@@ -52,8 +52,8 @@ def weight(play: Any) -> dict[str, Any]:
     sent: dict[str, int] = {}
     reply = app._sent
 
-    def counted(asset: Any, method: str, asked: dict[str, str]) -> Any:
-        response = reply(asset, method, asked)
+    async def counted(asset: Any, method: str, asked: dict[str, str]) -> Any:
+        response = await reply(asset, method, asked)
         kind = "models" if asset.content[4:8] == b"TFL3" else asset.kind.split(";")[0]
         sent[kind] = sent.get(kind, 0) + int(response.headers.get("content-length", 0))
         return response

@@ -222,6 +222,9 @@ def _decode_picture(
     with _open(file) as image:
         if image.format == "EPS":
             raise PictureError("a PostScript document, not a picture")  # Pillow would start Ghostscript
+        if image.format == "AVIF" and image.mode == "RGBA":
+            # Chromium takes its alpha for limited range: a picture must not have two scores.
+            raise PictureError("AVIF with transparency, which decoders read differently: export as PNG or WebP")
         _refuse_large(image, max_megapixels)
         full = None
         if least_edge and isinstance(image, JpegImageFile):

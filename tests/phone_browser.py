@@ -29,6 +29,7 @@ from edge_nima.phone.server import PhoneServer
 from edge_nima.scorer import load_model
 
 WEB = ROOT / "examples" / "web"
+NO_SCORE = "\N{EN DASH}"
 _BUNDLE = """
 import { build, loadConfigFromFile } from 'vite';
 const [entry, outDir] = process.argv.slice(-2);
@@ -105,6 +106,29 @@ def page_served(model: str | None = None, change: Callable[[Page], dict[str, Ass
         assert not thread.is_alive(), "the server did not stop"
 
 
+# ln 2, by which XNNPACK's exp reduces its argument. With another number in its place the file still compiles and runs,
+# and every softmax is wrong by a little.
+LN_2 = [np.float32(sign * float.fromhex("0x1.62E400p-1")) for sign in (1, -1)]
+
+
+def lying(*variants: str) -> Callable[[Page], dict[str, Asset]]:
+    """Have these variants of LiteRT's WebAssembly give wrong answers."""
+
+    def change(page: Page) -> dict[str, Asset]:
+        changed = {}
+        for name, asset in page.items():
+            if any(name.endswith(f"/litert_wasm{variant}_internal.wasm") for variant in variants):
+                content = asset.content
+                for constant in LN_2:
+                    content = content.replace(constant.tobytes(), np.float32(constant * 0.9).tobytes())
+                assert content != asset.content, "the constant is no longer there: find another one"
+                changed[name] = Asset(content, asset.kind)
+        assert len(changed) == len(variants)
+        return changed
+
+    return change
+
+
 class Seen(chromium.Seen):
     """The page, open as on a phone."""
 
@@ -121,6 +145,7 @@ class Seen(chromium.Seen):
     def ready(self, seconds: float = 120) -> str:
         """Wait for a model that has passed its probes; the backend that runs it."""
         self.until("document.documentElement.dataset.state === 'ready'", seconds)
+        self.page.evaluate("document.querySelector('#model').open = true")
         return str(self.page.evaluate("document.documentElement.dataset.backend"))
 
     def rejected(self, seconds: float = 120) -> str:
@@ -128,9 +153,15 @@ class Seen(chromium.Seen):
         self.until("document.documentElement.dataset.state === 'rejected'", seconds)
         return str(self.page.inner_text("#problem-text"))
 
+    def told(self, seconds: float = 120) -> str:
+        """Wait for the banner; what it says."""
+        self.until("!document.querySelector('#problem').hidden", seconds)
+        return self.text("#problem-text")
+
     def live(self, seconds: float = 120) -> None:
-        """Start the camera and wait for a score."""
-        self.page.click("#start")
+        """Open the camera, unless it is open again by itself, and wait for a score."""
+        if self.page.is_visible("#start"):
+            self.page.click("#start")
         self.until(
             "document.querySelector('#live').dataset.view === 'live' && document.querySelector('#score').dataset.mean",
             seconds,

@@ -22,7 +22,7 @@ from edge_nima.phone.addresses import served_at
 from edge_nima.phone.certificate import kept_identity
 from edge_nima.scorer import load_model
 from fakes import TFLITE
-from phones import make_page, split, with_card
+from phones import SCRIPT, make_page, split, with_card
 
 httpx = pytest.importorskip("httpx", reason="needs httpx")
 for package in ("uvicorn", "starlette", "cryptography", "segno"):
@@ -101,11 +101,13 @@ def test_it_serves_the_page_and_says_where_and_what_the_phone_will_ask(folder: P
     with started(folder, "--bind", "127.0.0.1", "--qr") as one:
         assert one.url == f"https://localhost:{one.port}/"
         pem = tmp_path / "state/edge-nima/phone/certificate.pem"
-        with httpx.Client(verify=ssl.create_default_context(cafile=os.fspath(pem))) as http:
-            reply = http.get(
-                one.url, headers={"User-Agent": "Mozilla/5.0 (Linux; Android 10; K) Chrome/140 Safari/537"}
-            )
-            assert reply.text == "<!doctype html><title>page</title>"
+        agent = {"User-Agent": "Mozilla/5.0 (Linux; Android 10; K) Chrome/140 Safari/537"}
+        with httpx.Client(verify=ssl.create_default_context(cafile=os.fspath(pem)), headers=agent) as http:
+            assert http.get(one.url).text == "<!doctype html><title>page</title>"
+            typed = http.get(one.url.replace("https:", "http:"), follow_redirects=True)
+            assert (typed.status_code, str(typed.url)) == (200, one.url)
+            script = http.get(f"{one.url}assets/page-1a2b3c.js", headers={"Accept-Encoding": "gzip"})
+            assert (script.content, script.headers["content-encoding"]) == (SCRIPT, "gzip")
         shown = ssl.get_server_certificate(("127.0.0.1", one.port))
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes

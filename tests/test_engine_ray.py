@@ -197,6 +197,7 @@ def test_a_node_that_dies_half_way_costs_nothing(tmp_path: Path, ray_env: None) 
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_killed_at_random_moments_and_resumed_nothing_is_lost_or_twice(tmp_path: Path) -> None:
     photographs, output = copies(tmp_path / "photographs", 600), tmp_path / "scores"
     moments = random.Random(17)

@@ -25,9 +25,6 @@ from edge_nima.cli import run as run_command
 skip_without("keras", "edge-nima[train]")
 skip_without("tensorboardX", "edge-nima[train]")
 
-KILLS = 4
-"""Ten were tried by hand."""
-
 SMALL = """
 [data]
 manifest = "$PHOTOGRAPHS/labels.csv"
@@ -242,11 +239,12 @@ def kill_and_resume(photographs: Path, out: Path, kills: int, seed: int) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_killed_at_random_moments_it_ends_with_the_same_weights(run: Path, photographs: Path, tmp_path: Path) -> None:
     killed, round = 0, 0
-    while killed < KILLS:
+    while killed < 10:
         out = tmp_path / str(round)
-        killed += kill_and_resume(photographs, out, KILLS - killed, round)
+        killed += kill_and_resume(photographs, out, 10 - killed, round)
         assert_equal(run, out)
         assert not list(out.glob("*.new*"))
         round += 1
@@ -290,6 +288,7 @@ def test_the_options_train_and_leave_a_float32_checkpoint(precision: str, photog
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_tensorflow_and_jax_take_the_same_steps(photographs: Path, tmp_path: Path) -> None:
     pytest.importorskip("jax", reason="needs jax")
     plain = ("network.dropout=0", "augment.crop=false", "augment.flip=false", "phase1.views=1", "phase1.epochs=40",
@@ -305,6 +304,7 @@ def test_tensorflow_and_jax_take_the_same_steps(photographs: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_devices_on_jax_train_as_one_does(photographs: Path, tmp_path: Path) -> None:
     pytest.importorskip("jax", reason="needs jax")
     two = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}

@@ -165,6 +165,7 @@ def test_another_configuration_in_one_process_is_refused(photographs: Path, tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_other_photographs_in_one_process_are_refused(photographs: Path, tmp_path: Path) -> None:
     (tmp_path / "fewer.csv").write_text("".join((photographs / "labels.csv").read_text().splitlines(True)[:-1]))
     fewer = (f"data.manifest={tmp_path / 'fewer.csv'}", f"data.images={photographs}")
@@ -184,6 +185,7 @@ def test_what_one_process_ends_by_is_said_by_all(photographs: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_example_trains_on_a_ray_cluster(photographs: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="needs ray")
     config, small = photographs / "on_ray.toml", (photographs / "small.toml").read_text()

@@ -86,6 +86,6 @@ def test_an_int8_input_is_refused_in_one_line(open_page: Callable[..., Seen], mo
     seen = open_page()
     seen.ready()
     seen.page.set_input_files("#model-file", str(models / "int8.tflite"))
-    why = seen.rejected()
+    why = seen.told()
     assert "int8, which LiteRT.js does not take" in why
     assert "\n" not in why.strip()

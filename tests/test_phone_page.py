@@ -24,6 +24,7 @@ from edge_nima.scorer import BUNDLED, load_model, open_scorer
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
 from phone_browser import (  # noqa: E402
+    NO_SCORE,
     Seen,
     camera_flags,
     kill_camera_process,
@@ -228,8 +229,8 @@ def test_the_best_frame_of_the_session_is_kept_at_full_size(open_page: Callable[
     )
     seen.page.click("#stop")
     seen.page.wait_for_timeout(1500)
-    best = float(seen.page.inner_text("#best-mean"))
-    (tmp_path / "best.jpg").write_bytes(seen.saved("#best-share"))
+    best = float(seen.page.inner_text("#best b"))
+    (tmp_path / "best.jpg").write_bytes(seen.saved("#best .save"))
     with Image.open(tmp_path / "best.jpg") as image:
         assert image.size == (640, 480)
     # The very frame, apart from what JPEG costs.
@@ -265,20 +266,6 @@ def test_a_model_of_ones_own_is_remembered_until_it_is_forgotten(open_page: Call
     assert seen.page.get_attribute("#model", "data-name") == INT8
 
 
-def test_the_other_camera_is_a_button_away(started: Any, served: str) -> None:
-    two = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream=device-count=2"]
-    browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *two])
-    seen = Seen(browser, served)
-    seen.ready()
-    seen.live()
-    first = seen.page.evaluate("document.querySelector('#video').srcObject.getVideoTracks()[0].id")
-    seen.page.click("#turn")
-    track = "document.querySelector('#video').srcObject?.getVideoTracks()[0]"
-    seen.until(f"{track} && {track}.id !== '{first}' && document.querySelector('#live').dataset.view === 'live'")
-    assert seen.page.evaluate("document.querySelector('#video').classList.contains('mirrored')")
-    browser.close()
-
-
 def test_a_camera_that_is_lost_says_so_and_starts_again(started: Any, served: str, film: Path) -> None:
     # A browser of its own: its process that holds the camera is killed, as an unplugged camera or a crash ends it.
     browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(film)])
@@ -288,7 +275,7 @@ def test_a_camera_that_is_lost_says_so_and_starts_again(started: Any, served: st
     kill_camera_process(browser)
     seen.until("document.querySelector('#live').dataset.problem === 'lost'")
     assert "was lost: unplugged, or taken by another app" in seen.page.inner_text("#why")
-    assert seen.page.is_hidden("#score")
+    assert seen.text("#mean") == NO_SCORE
     seen.live()
     browser.close()
 
@@ -343,7 +330,7 @@ def test_a_long_queue_can_be_stopped_and_keeps_what_is_scored(open_page: Callabl
     seen.ready()
     seen.page.click("#tab-photographs")
     seen.page.set_input_files("#files", sorted(tmp_path.glob("*.jpg")))
-    seen.until("document.querySelectorAll('#shots li').length > 3")
+    seen.until("document.querySelector('#progress').value > 3")
     seen.page.click("#cancel")
     seen.until("document.querySelector('#working').hidden")
     records = seen.saved("#export-jsonl").decode().splitlines()

@@ -75,6 +75,15 @@ def test_a_photograph_in_a_lossy_format_gives_what_pillow_decodes(form: str) -> 
         assert np.array_equal(read_rgb(data), np.asarray(image.convert("RGB")))
 
 
+def test_avif_with_transparency_is_refused_since_browsers_read_its_alpha_otherwise() -> None:
+    try:
+        data = encode(Image.new("RGBA", (16, 16), (9, 99, 199, 128)), "AVIF")
+    except (KeyError, OSError):
+        pytest.skip("this Pillow has no AVIF")
+    with pytest.raises(PictureError, match="AVIF with transparency, which decoders read differently: export as PNG"):
+        read_rgb(data)
+
+
 @pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.stem)
 def test_path_text_and_bytes_of_a_photograph_give_the_same(path: Path) -> None:
     rgb = read_rgb(path)

@@ -549,6 +549,8 @@ def test_behind_tls_the_cookie_is_secure(tmp_path: Path) -> None:
             assert reply.headers["set-cookie"].startswith("__Host-edge_nima_")
             assert "Secure" in reply.headers["set-cookie"]
             assert http.get("/status").status_code == 200
+            typed = http.get(watched.server.url.replace("https:", "http:"), follow_redirects=True)
+            assert (typed.status_code, typed.url.scheme) == (200, "https")
     key.write_text("no key")
     with pytest.raises(PublishError, match=r"TLS with the certificate '.*cert.pem' fails: "):
         WebServer(WebSettings(web=0, web_cert=str(certificate), web_key=str(key)), watched.context)

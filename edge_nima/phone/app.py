@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
@@ -47,11 +48,11 @@ class PhoneApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        reply = self._reply(scope)
+        reply = await self._reply(scope)
         reply.headers.update(_HEADERS)
         await reply(scope, receive, send)
 
-    def _reply(self, scope: Scope) -> Response:
+    async def _reply(self, scope: Scope) -> Response:
         if scope["method"] not in {"GET", "HEAD"}:
             # What the request brings is not read: the connection ends with the answer.
             return text_response(405, "possible: GET, HEAD", {"Allow": "GET, HEAD", "Connection": "close"})
@@ -60,7 +61,7 @@ class PhoneApp:
             return text_response(404, "no such file")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self._notice(scope, headers.get("user-agent", ""))
-        return _sent(asset, scope["method"], headers)
+        return await _sent(asset, scope["method"], headers)
 
     def _notice(self, scope: Scope, agent: str) -> None:
         address = scope["client"][0] if scope.get("client") else ""
@@ -69,11 +70,12 @@ class PhoneApp:
             self._on_phone(address, agent)
 
 
-def _sent(asset: Asset, method: str, asked: dict[str, str]) -> Response:
+async def _sent(asset: Asset, method: str, asked: dict[str, str]) -> Response:
     from starlette.responses import Response, StreamingResponse
 
-    packed = asset.brotli if _takes_brotli(asked.get("accept-encoding", "")) else None
-    tag = f'"{asset.tag}{"" if packed is None else "-br"}"'
+    accepted = asked.get("accept-encoding", "")
+    coding = "" if asset.brotli is None else next((one for one in ("br", "gzip") if _takes(one, accepted)), "")
+    tag = f'"{asset.tag}{coding and f"-{coding}"}"'
     headers = {
         "ETag": tag,
         "Cache-Control": "public, max-age=31536000, immutable" if asset.lasting else "no-cache",
@@ -82,10 +84,12 @@ def _sent(asset: Asset, method: str, asked: dict[str, str]) -> Response:
         headers["Vary"] = "Accept-Encoding"
     if _matches(asked.get("if-none-match", ""), tag):
         return Response(None, 304, headers, asset.kind)
-    content = asset.content if packed is None else packed
+    content = asset.content
+    if coding:
+        headers["Content-Encoding"] = coding
+        # The largest file takes half a second, once: not in the event loop.
+        content = asset.brotli or b"" if coding == "br" else await asyncio.to_thread(lambda: asset.gzip)
     headers["Content-Length"] = str(len(content))
-    if packed is not None:
-        headers["Content-Encoding"] = "br"
     if method == "HEAD":
         return Response(None, 200, headers, asset.kind)
     return StreamingResponse(_pieces(content), 200, headers, asset.kind)
@@ -97,10 +101,10 @@ async def _pieces(content: bytes) -> AsyncIterator[bytes]:
         yield content[start : start + _PIECE]
 
 
-def _takes_brotli(accepted: str) -> bool:
+def _takes(wanted: str, accepted: str) -> bool:
     for part in accepted.split(","):
         coding, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        if coding == "br":
+        if coding == wanted:
             return not any(one.replace(" ", "") in {"q=0", "q=0.0", "q=0.00", "q=0.000"} for one in parameters)
     return False
 

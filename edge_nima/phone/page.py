@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from gzip import compress
 from hashlib import sha256
 from pathlib import Path
 
@@ -47,12 +49,17 @@ class Asset:
     lasting: bool = False
     """Whether its name never has other content."""
     brotli: bytes | None = None
-    """The same compressed, for browsers that take it."""
+    """The same compressed, for browsers that take it; None where that is not worth it."""
     tag: str = field(init=False)
     """Of the content: twenty hexadecimal digits."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tag", sha256(self.content).hexdigest()[:20])
+
+    @cached_property
+    def gzip(self) -> bytes:
+        """The content compressed for those that take no brotli; made when first asked for."""
+        return compress(self.content, 6, mtime=0)
 
 
 Page = Mapping[str, Asset]

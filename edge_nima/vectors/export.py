@@ -23,7 +23,7 @@ from edge_nima.vectors.pictures import pictures
 from edge_nima.vectors.refusals import cards, models
 
 FORMAT = "edge-nima vectors"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 LIMITS = {"level": 1, "equal": 0.999, "mean": 0.005}
 """Every sample within `level`, at least the share `equal` of them the same, means within `mean` rating points."""
@@ -99,7 +99,7 @@ def preprocessings(card: Preprocessing) -> dict[str, Preprocessing]:
         "bilinear-odd": replace(odd, longest_edge=131, longest_edge_filter="bilinear"),
     }
     bgr = replace(nearest, channel_order="BGR")
-    planes = replace(bgr, scale=(0.5, 1 / 3, 2.0), offset=(-1e-7, 0.0, 123.68), scaling="host", layout="NCHW")
+    planes = replace(bgr, scale=(0.5, 1 / 3, 2.0), offset=(-1e-7, 1234567.0, 123.0625), scaling="host", layout="NCHW")
     others = {"bgr": bgr, "odd": odd, "planes": planes}
     return {"card": card, **every, **others, **{f"edge-{key}": how for key, how in edges.items()}}
 
@@ -187,12 +187,12 @@ def _write(to: _Writer) -> int:
         "outputs": outputs(),
         "tensors": tensors(),
         "cards": [
-            {"file": to.file(f"cards/{name}.json", text.encode()), "accepted": why is None, "why": why}
-            for name, text, why in cards(to.model.card)
+            {"file": to.file(f"cards/{name}.json", text.encode()), "refused": about}
+            for name, text, about in cards(to.model.card)
         ],
         "models": [
-            {"file": to.file(f"models/{name}.tflite", content), "accepted": why is None, "why": why}
-            for name, content, why in models(to.model.card)
+            {"file": to.file(f"models/{name}.tflite", content), "refused": about}
+            for name, content, about in models(to.model.card)
         ],
     }  # fmt: skip
     to.file("vectors.json", (json.dumps(contents, indent=1) + "\n").encode())

@@ -49,9 +49,10 @@ def outputs() -> list[dict[str, Any]]:
     ):  # fmt: skip
         values = raw.astype(np.float32).astype(np.float64)
         try:
-            told.append({"raw": values.tolist(), "distribution": proportions(values).tolist(), "why": None})
-        except ModelError as error:
-            told.append({"raw": values.tolist(), "distribution": None, "why": str(error)})
+            distribution = proportions(values).tolist()
+        except ModelError:
+            distribution = None
+        told.append({"raw": values.tolist(), "distribution": distribution})
     return told
 
 

@@ -3,12 +3,10 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 import { assembly } from './vite/assembly.ts';
-import { brotli } from './vite/brotli.ts';
-import { icons } from './vite/icons.ts';
 import { licences } from './vite/licences.ts';
 import { litert, litertVersion } from './vite/litert.ts';
 import { policy } from './vite/policy.ts';
-import { precache } from './vite/precache.ts';
+import { written } from './vite/written.ts';
 
 const path = (to: string): string => fileURLToPath(new URL(to, import.meta.url));
 const root = path('.');
@@ -34,14 +32,6 @@ export default defineConfig({
       output: { entryFileNames: ({ name }) => (name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js') },
     },
   },
-  plugins: [
-    assembly(),
-    policy(),
-    icons(path('public/icon.svg')),
-    litert(root, models),
-    licences(root),
-    precache(page),
-    brotli(page),
-  ],
+  plugins: [assembly(), policy(), litert(root, models), licences(root), written(page)],
   test: { environment: 'node', include: ['tests/**/*.test.ts'] },
 });

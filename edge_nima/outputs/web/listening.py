@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import socket
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_nima.errors import PublishError, printable, reason
 
@@ -62,7 +64,7 @@ def server_config(app: ASGIApp, connections: int, certificate: _File, key: _File
     """uvicorn's configuration, loaded; connections beyond that number are closed as they come.
 
     `certificate` and `key` are PEM files for TLS; None for plain HTTP, or where the certificate's file holds the key.
-    PublishError when TLS with these files fails.
+    Whoever speaks plain HTTP to a TLS port is sent to its https address. PublishError when TLS with these files fails.
     """
     import uvicorn
 
@@ -70,14 +72,50 @@ def server_config(app: ASGIApp, connections: int, certificate: _File, key: _File
         app, http=_bounded_protocol(connections), loop="asyncio", ws="none", lifespan="off", interface="asgi3",
         access_log=False, log_config=None, log_level="error",  # not a line for each malformed request
         proxy_headers=False, server_header=False, backlog=64, h11_max_incomplete_event_size=_HEAD,
-        timeout_graceful_shutdown=1, ssl_certfile=certificate, ssl_keyfile=key,
+        timeout_graceful_shutdown=1,
     )  # fmt: skip
+    config.load()
+    if certificate is None:
+        return config
+    config.ssl = _RedirectingContext(ssl.PROTOCOL_TLS_SERVER)
+    config.ssl.sslobject_class = _RedirectingObject
     try:
-        config.load()
+        config.ssl.load_cert_chain(certificate, key)
     except OSError as error:  # ssl.SSLError is one
         shown = printable(certificate or "")
         raise PublishError(f"TLS with the certificate '{shown}' fails: {reason(error)}") from error
     return config
+
+
+class _RedirectingObject(ssl.SSLObject):
+    """TLS over a connection; of one that begins with plain HTTP the answer is a redirect in plain HTTP."""
+
+    incoming: ssl.MemoryBIO
+    outgoing: ssl.MemoryBIO
+
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        except ssl.SSLError as error:
+            if error.reason != "HTTP_REQUEST":
+                raise
+            host = re.search(rb"\r\nhost: *([a-z0-9.:\[\]-]+) *\r\n", self.incoming.read(), re.IGNORECASE)
+            where = b"" if host is None else b"https://" + host[1] + b"/"
+            line = b"this port speaks HTTPS: open https:// in place of http:// " + where + b"\n"
+            status = b"400 Bad Request" if host is None else b"307 Temporary Redirect\r\nLocation: " + where
+            self.outgoing.write(
+                b"HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
+                b"Connection: close\r\n\r\n%s" % (status, len(line), line)
+            )
+            raise ssl.SSLWantReadError from error  # sent as it is; the client closes, or the handshake times out
+
+
+class _RedirectingContext(ssl.SSLContext):
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **how: Any) -> ssl.SSLObject:
+        made = super().wrap_bio(incoming, outgoing, *args, **how)
+        assert isinstance(made, _RedirectingObject)
+        made.incoming, made.outgoing = incoming, outgoing
+        return made
 
 
 def _bounded_protocol(most: int) -> type[H11Protocol]:

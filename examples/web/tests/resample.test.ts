@@ -7,24 +7,6 @@ import { HOW, Random } from './random.ts';
 import { Differences } from './vectors.ts';
 
 describe('resampling', () => {
-  it('gives the same of RGB, of RGBA and of what a canvas holds, whatever the alpha', () => {
-    const random = new Random(1);
-    for (let round = 0; round < 120; round++) {
-      const how = random.preprocessing(random.of(FILTERS));
-      const [width, height] = [random.whole(1, 120), random.whole(1, 120)];
-      const rgb = random.bytes(width * height * 3);
-      const rgba = Uint8Array.from({ length: width * height * 4 }, (_, i) =>
-        i % 4 === 3 ? random.whole(0, 255) : rgb[(i >> 2) * 3 + (i % 4)]!,
-      );
-      const told = `${width}x${height} ${JSON.stringify(how)}`;
-      const right = toInput(rgb, width, height, how);
-      for (const pixels of [rgba, new Uint8ClampedArray(rgba)]) {
-        const gap = new Differences().add(toInput(pixels, width, height, how, undefined, 4), right);
-        expect(gap.unequal, told).toBe(0);
-      }
-    }
-  });
-
   it('leaves a picture of the size that is wanted as it is, by every filter', () => {
     const random = new Random(2);
     const pixels = random.bytes(31 * 17 * 3);
@@ -64,19 +46,18 @@ describe('resampling', () => {
   it('writes where it is told to, and uses its buffers again without a trace', () => {
     const random = new Random(5);
     const how = { ...HOW, filter: 'lanczos', antialias: true } as const;
-    const resample = resampler(90, 300, how, 3);
+    const resample = resampler(90, 300, how);
     const out = new Uint8Array(224 * 224 * 3);
     for (let round = 0; round < 3; round++) {
       const pixels = random.bytes(90 * 300 * 3);
       resample(pixels, out);
       expect(new Differences().add(out, toInput(pixels, 90, 300, how)).unequal).toBe(0);
     }
-    expect(toInput(random.bytes(3), 1, 1, how, out)).toBe(out);
   });
 
   it('refuses bytes that are not the picture', () => {
-    expect(() => toInput(new Uint8Array(11), 2, 2, HOW)).toThrow('2x2 pixels of 3 bytes are 12 bytes, these are 11');
-    expect(() => toInput(new Uint8Array(0), 0, 2, HOW)).toThrow('0x2 pixels of 3 bytes are 0 bytes, these are 0');
+    expect(() => toInput(new Uint8Array(11), 2, 2, HOW)).toThrow('2x2 pixels of 3 bytes are not 11 bytes');
+    expect(() => toInput(new Uint8Array(0), 0, 2, HOW)).toThrow('0x2 pixels of 3 bytes are not 0 bytes');
   });
 });
 

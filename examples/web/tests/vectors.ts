@@ -40,8 +40,8 @@ export interface Buffer extends Sample {
 
 export interface Refusable {
   file: string;
-  accepted: boolean;
-  why: string | null;
+  /** Words that the refusal holds; "" where it is accepted. */
+  refused: string;
 }
 
 export interface Tensor {
@@ -65,7 +65,7 @@ export interface Vectors {
   pictures: Picture[];
   buffers: Buffer[];
   distributions: { votes: number[]; distribution: number[]; mean: number; std: number }[];
-  outputs: { raw: number[]; distribution: number[] | null; why: string | null }[];
+  outputs: { raw: number[]; distribution: number[] | null }[];
   tensors: Tensor[];
   cards: Refusable[];
   models: Refusable[];

@@ -2,8 +2,7 @@
 
 import type { Card, Probe } from './card.ts';
 import { meanRating } from './distribution.ts';
-import { ModelRejected } from './errors.ts';
-import { general } from './python_text.ts';
+import { ModelRejected, reason } from './errors.ts';
 import { toInput } from './resample.ts';
 
 /** Decodes a PNG file to upright RGB, height*width*3 bytes. */
@@ -84,7 +83,7 @@ async function result(probe: Probe, card: Card, decode: Decode, run: Run): Promi
     largestBin = Math.max(...probe.own.map((p, i) => Math.abs((distribution[i] ?? NaN) - p)));
     mean = meanRating(distribution);
   } catch (error) {
-    problem = onOneLine(error);
+    problem = reason(error);
   }
   const measured = {
     name: probe.name,
@@ -106,18 +105,10 @@ function judged(result: Omit<ProbeResult, 'problem'>, limits: Card['tolerance'])
   // Written so that NaN fails.
   if (!(Math.abs(result.ownGap) <= limits.own && result.largestBin <= limits.own)) {
     const where = result.inputSame === true ? '' : ', and resizes to another input';
-    problems.push(`scores otherwise than where it was made (limit ${general(limits.own)}${where})`);
+    problems.push(`scores otherwise than where it was made (limit ${limits.own}${where})`);
   }
   if (!(Math.abs(result.referenceGap) <= limits.reference)) {
-    problems.push(`too far from the float model (limit ${general(limits.reference)})`);
+    problems.push(`too far from the float model (limit ${limits.reference})`);
   }
   return problems.length > 0 ? problems.join('; ') : null;
-}
-
-function onOneLine(error: unknown): string {
-  const told = error instanceof Error ? error.message || error.name : String(error);
-  return told
-    .split(/\s*[\r\n]+\s*/)
-    .join(' ')
-    .trim();
 }

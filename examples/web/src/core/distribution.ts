@@ -1,7 +1,6 @@
 /** The mathematics of rating histograms, as `edge_nima/distribution.py`: ten proportions for the ratings 1..10. */
 
 import { ModelRejected } from './errors.ts';
-import { general } from './python_text.ts';
 
 /** Ratings, and so the numbers that a model gives. */
 export const BINS = 10;
@@ -18,12 +17,10 @@ const LEAST = -1e-6;
  */
 export function asDistribution(histogram: ArrayLike<number>): Float64Array {
   const h = Float64Array.from(histogram);
-  if (h.length !== BINS) {
-    throw new RangeError(`a rating histogram has ${BINS} bins on its last axis, this one has shape (${h.length},)`);
+  if (h.length !== BINS) throw new RangeError(`a rating histogram has ${BINS} bins, this one has ${h.length}`);
+  if (!h.every((p) => Number.isFinite(p) && p >= 0)) {
+    throw new RangeError('a rating histogram holds a value that is not finite, or negative');
   }
-  if (!h.every(Number.isFinite)) throw new RangeError('a rating histogram holds a value that is not finite');
-  const least = Math.min(...h);
-  if (least < 0) throw new RangeError(`a rating histogram holds a negative value (${general(least)})`);
   const total = sum(h);
   if (total === 0) throw new RangeError('a rating histogram is all zero: nobody rated');
   return h.map((p) => p / total);
@@ -65,8 +62,8 @@ export function fromOutput(raw: ArrayLike<number>): Float64Array {
   const [total, least] = [sum(p), Math.min(...p)];
   if (!p.every(Number.isFinite) || least < LEAST || Math.abs(total - 1) > SUM_TOLERANCE) {
     throw new ModelRejected(
-      `the model's output is not a distribution: it sums to ${general(total, 4)}, smallest value ` +
-        `${general(least, 4)}; a NIMA scorer ends in a softmax over ten ratings`,
+      `the model's output is not a distribution: it sums to ${total.toFixed(4)}, smallest value ` +
+        `${least.toFixed(4)}; a NIMA scorer ends in a softmax over ten ratings`,
     );
   }
   const rounded = p.map((share) => Math.max(0, share)); // a rounding error below 0 is no share of anybody

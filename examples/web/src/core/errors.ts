@@ -7,3 +7,14 @@ export class ModelRejected extends Error {
 export class PictureRejected extends Error {
   override readonly name = 'PictureRejected';
 }
+
+/** A value out of a card as a message shows it. */
+export function shown(value: unknown): string {
+  return (typeof value === 'object' ? 'an object' : JSON.stringify(value) ?? 'nothing').slice(0, 60);
+}
+
+/** What an error says, on one line. */
+export function reason(error: unknown): string {
+  const told = error instanceof Error ? error.message || error.name : String(error);
+  return told.replace(/\s+/g, ' ').trim();
+}

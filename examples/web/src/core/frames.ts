@@ -41,14 +41,13 @@ type Places = readonly { readonly rows: Int32Array; readonly columns: Int32Array
 /**
  * The whole picture.
  *
- * @param out where to write, width*height*3 bytes; made when left out.
  * @returns `rgb`, red first, and its size after turning.
  * @throws PictureRejected there is no such layout or matrix, or the planes reach beyond the data.
  */
-export function upright(buffer: CameraBuffer, out?: Uint8Array): { rgb: Uint8Array; width: number; height: number } {
+export function upright(buffer: CameraBuffer): { rgb: Uint8Array; width: number; height: number } {
   const [width, height] = uprightSize(buffer);
   check(buffer);
-  const rgb = out ?? new Uint8Array(width * height * 3);
+  const rgb = new Uint8Array(width * height * 3);
   gather(buffer, places(buffer, every(height), every(width)), rgb, 0);
   return { rgb, width, height };
 }
@@ -161,19 +160,15 @@ function every(count: number): Int32Array {
 
 /** A row of the upright picture is a row of the buffer, or one of its columns; so each axis has its own table. */
 function places(buffer: CameraBuffer, rows: Int32Array, columns: Int32Array): Places {
-  const { rotation, mirror } = buffer;
-  const [width, height] = uprightSize(buffer);
-  const turned = rotation % 180 !== 0;
-  const backwards = (mirror ? 1 : 0) ^ (rotation === 90 || rotation === 180 ? 1 : 0);
-  const across = columns.map((x) => (backwards ? width - 1 - x : x));
-  const down = rows.map((y) => (rotation === 180 || rotation === 270 ? height - 1 - y : y));
-  // Turned by 90 degrees a step to the right goes up the buffer, and one down goes along its row.
-  const [alongX, alongY] = turned ? [down, across] : [across, down];
+  const { right, bottom, swaps } = turnOf(buffer);
+  const [alongX, alongY] = swaps ? [rows, columns] : [columns, rows];
+  const storedX = right ? alongX.map((x) => buffer.width - 1 - x) : alongX;
+  const storedY = bottom ? alongY.map((y) => buffer.height - 1 - y) : alongY;
   return buffer.planes.map(({ offset, rowStride, pixelStride }, i) => {
     const shift = i > 0 ? 1 : 0;
-    const x = alongX.map((at) => (at >> shift) * pixelStride);
-    const y = alongY.map((at) => offset + (at >> shift) * rowStride);
-    return turned ? { rows: x, columns: y } : { rows: y, columns: x };
+    const x = storedX.map((at) => (at >> shift) * pixelStride);
+    const y = storedY.map((at) => offset + (at >> shift) * rowStride);
+    return swaps ? { rows: x, columns: y } : { rows: y, columns: x };
   });
 }
 
@@ -193,7 +188,9 @@ function resample(buffer: CameraBuffer, to: Resampling, out: Uint8Array): void {
     const at = (plane: Plane, x: number, y: number): number =>
       stage + plane.offset + y * plane.rowStride + x * plane.pixelStride;
     const from: YuvRow = {
-      ...{ y: 0, u: 0, v: 0 },
+      y: 0,
+      u: 0,
+      v: 0,
       yStride: first!.pixelStride,
       uStride: second!.pixelStride,
       vStride: third!.pixelStride,

@@ -2,7 +2,6 @@
 
 import { crc32 } from './crc32.ts';
 import { inXmp, takeFromTiff } from './exif.ts';
-import type { Levels } from './resample.ts';
 import { type Turn, UPRIGHT } from './sampling.ts';
 
 /** What a file holds of its orientation; views of its bytes. */
@@ -37,44 +36,42 @@ export function takeOrientation(bytes: Uint8Array): number {
 }
 
 /**
- * Turn pixels upright.
+ * Turn a picture upright.
  *
- * @param pixels width*height*channels bytes.
+ * @param rgb width*height*3 bytes.
  * @param orientation 1 to 8, as EXIF numbers them.
- * @returns new pixels of as many channels, and their size; the very same for orientation 1.
+ * @returns new pixels, and their size; the very same for orientation 1.
  */
-export function orient<T extends Levels>(
-  pixels: T,
+export function orient(
+  rgb: Uint8Array,
   width: number,
   height: number,
-  channels: 3 | 4,
   orientation: number,
-): { pixels: T | Uint8Array; width: number; height: number } {
+): { rgb: Uint8Array; width: number; height: number } {
   const turn = TURNS[orientation];
-  if (turn === undefined) return { pixels, width, height };
+  if (turn === undefined) return { rgb, width, height };
   const [wide, high] = turn.swaps ? [height, width] : [width, height];
   // In bytes of the stored picture: where upright's first pixel lies, one pixel to the right of it, one row down.
-  const [stepX, stepY] = [channels, width * channels];
+  const [stepX, stepY] = [3, width * 3];
   const start = (turn.right ? (width - 1) * stepX : 0) + (turn.bottom ? (height - 1) * stepY : 0);
   const [alongX, alongY] = [turn.right ? -stepX : stepX, turn.bottom ? -stepY : stepY];
   const [across, down] = turn.swaps ? [alongY, alongX] : [alongX, alongY];
-  const turned = new Uint8Array(pixels.length);
+  const turned = new Uint8Array(rgb.length);
   // In squares: across a column of the stored picture, and without them every pixel is a miss of the cache.
   for (let top = 0; top < high; top += SQUARE) {
     for (let left = 0; left < wide; left += SQUARE) {
       for (let y = top; y < Math.min(top + SQUARE, high); y++) {
         let from = start + y * down + left * across;
-        let to = (y * wide + left) * channels;
-        for (let x = left; x < Math.min(left + SQUARE, wide); x++, from += across, to += channels) {
-          turned[to] = pixels[from]!;
-          turned[to + 1] = pixels[from + 1]!;
-          turned[to + 2] = pixels[from + 2]!;
-          if (channels === 4) turned[to + 3] = pixels[from + 3]!;
+        let to = (y * wide + left) * 3;
+        for (let x = left; x < Math.min(left + SQUARE, wide); x++, from += across, to += 3) {
+          turned[to] = rgb[from]!;
+          turned[to + 1] = rgb[from + 1]!;
+          turned[to + 2] = rgb[from + 2]!;
         }
       }
     }
   }
-  return { pixels: turned, width: wide, height: high };
+  return { rgb: turned, width: wide, height: high };
 }
 
 const SQUARE = 64;

@@ -1,8 +1,6 @@
 /** How a model wants its pixels: the part of a card that decides the score most, as in `edge_nima/pixels.py`. */
 
-import { ModelRejected } from './errors.ts';
-import { general, repr } from './python_text.ts';
-import { toEven } from './rounding.ts';
+import { ModelRejected, shown } from './errors.ts';
 
 /** Pillow's resampling filters by the names a card uses. All but nearest are antialiased when they shrink. */
 export const FILTERS = ['nearest', 'box', 'bilinear', 'hamming', 'bicubic', 'lanczos'] as const;
@@ -42,24 +40,46 @@ export interface Preprocessing {
   readonly layout: 'NHWC' | 'NCHW';
 }
 
-const FIELDS: readonly (keyof Preprocessing)[] = [
-  'width',
-  'height',
-  'fit',
-  'filter',
-  'antialias',
-  'channel_order',
-  'scale',
-  'offset',
-  'scaling',
-];
-/** Of cards of format 2; `layout` is of format 3. */
-const LATER: readonly (keyof Preprocessing)[] = ['longest_edge', 'longest_edge_filter'];
-const LARGEST_SIDE = 4096;
-const LARGEST_EDGE = 65535;
 /** Python may decode a JPEG at a DCT scale that keeps at least this many times `longest_edge`. Browsers decode in full. */
 const DCT_MARGIN = 3;
-const LARGEST_FACTOR = 1e9;
+
+interface Rule {
+  readonly holds: (value: unknown) => boolean;
+  readonly possible: string;
+}
+
+const oneOf = (...values: readonly unknown[]): Rule => ({
+  holds: (value) => values.includes(value),
+  possible: values.join(', '),
+});
+const whole = (most: number): Rule => ({
+  holds: (value) => typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most,
+  possible: `a whole number from 1 to ${most}`,
+});
+const factor = (zero: boolean): Rule => {
+  const one = (value: unknown): boolean =>
+    typeof value === 'number' && Math.abs(value) <= 1e9 && (zero || value !== 0);
+  return {
+    holds: (value) => (Array.isArray(value) ? value.length === 3 && value.every(one) : one(value)),
+    possible: `a finite number${zero ? '' : ' other than 0'}, or three`,
+  };
+};
+const edge = whole(65535);
+
+const RULES: Readonly<Record<keyof Preprocessing, Rule>> = {
+  width: whole(4096),
+  height: whole(4096),
+  fit: oneOf('stretch', 'crop'),
+  filter: oneOf(...FILTERS),
+  antialias: oneOf(true, false),
+  channel_order: oneOf('RGB', 'BGR'),
+  scale: factor(false),
+  offset: factor(true),
+  scaling: oneOf('graph', 'host'),
+  longest_edge: { holds: (value) => value === null || edge.holds(value), possible: `null, ${edge.possible}` },
+  longest_edge_filter: oneOf(...FILTERS.filter((filter) => filter !== 'nearest')),
+  layout: oneOf('NHWC', 'NCHW'),
+};
 
 /**
  * Read a card's preprocessing; without `longest_edge`, or with null, there is no such step; `layout` is NHWC.
@@ -68,42 +88,30 @@ const LARGEST_FACTOR = 1e9;
  *   than quantisation does.
  */
 export function parsePreprocessing(raw: Readonly<Record<string, unknown>>): Preprocessing {
-  const isLater = (field: string): boolean => LATER.some((later) => later === field);
-  const given = Object.keys(raw).filter((field) => !isLater(field) || raw[field] !== null);
-  const needed = given.includes('longest_edge') ? [...FIELDS, ...LATER] : FIELDS;
-  const groups: [string, string[]][] = [
-    ['missing', needed.filter((field) => !given.includes(field)).sort()],
-    ['unknown', given.filter((field) => !isLater(field) && field !== 'layout' && !FIELDS.some((known) => known === field)).sort()],
-  ];
-  const told = groups.filter(([, names]) => names.length > 0).map(([what, names]) => `${what} ${names.join(', ')}`);
-  if (told.length > 0) {
-    throw new ModelRejected(
-      `preprocessing is not as it must be: ${repr(told.join('; ')).slice(1, -1).slice(0, 200)}`,
-    );
+  const { longest_edge = null, longest_edge_filter } = raw;
+  const otherwise = longest_edge === null ? 'lanczos' : undefined;
+  const how = { layout: 'NHWC', ...raw, longest_edge, longest_edge_filter: longest_edge_filter ?? otherwise };
+  const given: Readonly<Record<string, unknown>> = how;
+  const unknown = Object.keys(how).filter((field) => !Object.hasOwn(RULES, field));
+  if (unknown.length > 0) {
+    throw new ModelRejected(`preprocessing has a part that is not known here: ${unknown.join(', ').slice(0, 200)}`);
   }
-  oneOf(raw, 'fit', ['stretch', 'crop']);
-  oneOf(raw, 'filter', FILTERS);
-  oneOf(raw, 'antialias', [raw['filter'] !== 'nearest'], ` with filter ${repr(raw['filter'])}`);
-  oneOf(raw, 'channel_order', ['RGB', 'BGR']);
-  oneOf(raw, 'scaling', ['graph', 'host']);
-  const how = {
-    ...raw,
-    longest_edge: raw['longest_edge'] ?? null,
-    longest_edge_filter: raw['longest_edge_filter'] ?? 'lanczos',
-    layout: raw['layout'] === undefined ? 'NHWC' : raw['layout'],
-  };
-  oneOf(
-    how,
-    'longest_edge_filter',
-    FILTERS.filter((filter) => filter !== 'nearest'),
-  );
-  oneOf(how, 'layout', ['NHWC', 'NCHW']);
-  whole(raw, 'width', LARGEST_SIDE);
-  whole(raw, 'height', LARGEST_SIDE);
-  if (how.longest_edge !== null) whole(how, 'longest_edge', LARGEST_EDGE, 'null, ');
-  factor(raw, 'scale', ' other than 0');
-  factor(raw, 'offset', '');
-  return how as unknown as Preprocessing; // every field was looked at above
+  for (const [field, { holds, possible }] of Object.entries(RULES)) {
+    if (holds(given[field])) continue;
+    throw new ModelRejected(`preprocessing ${field} is ${shown(given[field])}; possible: ${possible}`);
+  }
+  const read = how as unknown as Preprocessing; // every field was looked at above
+  if (read.antialias === (read.filter === 'nearest')) {
+    throw new ModelRejected(`preprocessing antialias is ${read.antialias} with filter ${read.filter}`);
+  }
+  return read;
+}
+
+/** To the nearest whole number, a half to the even one, as Python and NumPy round. */
+export function toEven(value: number): number {
+  const below = Math.floor(value);
+  const rest = value - below;
+  return rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
 }
 
 /**
@@ -143,29 +151,11 @@ function scaling({ scale, offset }: Preprocessing): string {
   return `p * ${told(scale)} + ${told(offset)}`;
 }
 
-function oneOf(raw: Readonly<Record<string, unknown>>, field: string, possible: readonly unknown[], what = ''): void {
-  if (possible.includes(raw[field])) return;
-  throw new ModelRejected(`preprocessing ${field} is ${short(raw[field])}${what}; possible: ${possible.join(', ')}`);
-}
-
-function whole(raw: Readonly<Record<string, unknown>>, field: string, most: number, besides = ''): void {
-  const value = raw[field];
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return;
-  throw new ModelRejected(
-    `preprocessing ${field} is ${short(value)}; possible: ${besides}a whole number from 1 to ${most}`,
-  );
-}
-
-function factor(raw: Readonly<Record<string, unknown>>, field: string, besides: string): void {
-  const given = raw[field];
-  const values: readonly unknown[] = Array.isArray(given) && given.length === 3 ? given : [given];
-  const possible = (value: unknown): boolean =>
-    typeof value === 'number' && Math.abs(value) <= LARGEST_FACTOR && (value !== 0 || besides === '');
-  if (values.every(possible)) return;
-  throw new ModelRejected(`preprocessing ${field} is ${short(given)}; possible: a finite number${besides}, or three`);
-}
-
-function short(value: unknown): string {
-  const text = repr(value);
-  return text.length <= 60 ? text : `${text.slice(0, 60)}…`;
+/** A number as Python's `format(value, "g")`: six significant digits, of a tie the even one. */
+function general(value: number): string {
+  const exact = value.toExponential(99); // a tie ends before that
+  const rounded = /^-?\d\.\d{4}[02468]50*e/.test(exact) ? exact.replace(/50*e/, 'e') : value.toExponential(5);
+  const [digits, power] = rounded.split('e').map(Number) as [number, number];
+  if (power >= -4 && power < 6) return String(Number(rounded));
+  return `${digits}e${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`;
 }

@@ -1,7 +1,6 @@
-/** Scored photographs as the files that `edge_nima.records.read_records` reads, byte for byte as Python writes them. */
+/** Scored photographs as the files that `edge_nima.records.read_records` reads. */
 
 import { BINS } from './distribution.ts';
-import { floatText } from './python_text.ts';
 
 /** What a model said of one photograph. Either `error` is null, or the numbers are. Fields named as in the files. */
 export interface ScoreRecord {
@@ -30,19 +29,7 @@ export interface FileStamp {
   readonly mtime_ns: bigint | null;
 }
 
-const RATINGS = Array.from({ length: BINS }, (_, i) => `p${i + 1}`);
-const COLUMNS = [
-  'name',
-  'mean',
-  'std',
-  ...RATINGS,
-  'model',
-  'elapsed_ms',
-  'error',
-  'preprocessing',
-  'size',
-  'mtime_ns',
-];
+const HEADER = 'name,mean,std,p1,p2,p3,p4,p5,p6,p7,p8,p9,p10,model,elapsed_ms,error,preprocessing,size,mtime_ns';
 
 /** The model's name and the first eight digits of its file's SHA-256. */
 export function label(card: { readonly name: string }, sha256: string): string {
@@ -51,54 +38,27 @@ export function label(card: { readonly name: string }, sha256: string): string {
 
 /** A JSON Lines file: one object a line. */
 export function toJsonLines(items: Iterable<readonly [ScoreRecord, FileStamp]>): string {
-  return Array.from(items, ([record, stamp]) => {
-    const fields: [string, string][] = [
-      ['name', jsonText(record.name)],
-      ['mean', jsonNumber(record.mean)],
-      ['std', jsonNumber(record.std)],
-      ['distribution', record.distribution === null ? 'null' : `[${record.distribution.map(floatText).join(', ')}]`],
-      ['model', jsonText(record.model)],
-      ['elapsed_ms', jsonNumber(record.elapsed_ms)],
-      ['error', jsonText(record.error)],
-      ['preprocessing', jsonText(record.preprocessing)],
-      ['size', String(stamp.size)],
-      ['mtime_ns', String(stamp.mtime_ns)],
-    ];
-    return `{${fields.map(([key, value]) => `"${key}": ${value}`).join(', ')}}\n`;
+  return Array.from(items, ([record, { size, mtime_ns }]) => {
+    const { name, mean, std, distribution, model, elapsed_ms, error, preprocessing } = record;
+    const fields = { name, mean, std, distribution, model, elapsed_ms, error, preprocessing, size };
+    const told = Object.entries(fields).map(([key, value]) => `"${key}": ${JSON.stringify(value)}`);
+    return `{${[...told, `"mtime_ns": ${mtime_ns}`].join(', ')}}\n`; // JSON.stringify takes no bigint
   }).join('');
 }
 
 /** A CSV file: a header, then one row a record. */
 export function toCsv(items: Iterable<readonly [ScoreRecord, FileStamp]>): string {
-  const rows = Array.from(items, ([record, stamp]) => [
-    record.name,
-    csvNumber(record.mean),
-    csvNumber(record.std),
-    ...RATINGS.map((_, i) => csvNumber(record.distribution?.[i] ?? null)),
-    record.model,
-    csvNumber(record.elapsed_ms),
-    record.error ?? '',
-    record.preprocessing ?? '',
-    String(stamp.size ?? ''),
-    String(stamp.mtime_ns ?? ''),
-  ]);
-  const text = [COLUMNS, ...rows].map((row) => `${row.map(cell).join(',')}\n`).join('');
+  const rows = Array.from(items, ([{ name, mean, std, distribution, ...record }, { size, mtime_ns }]) => {
+    const { model, elapsed_ms, error, preprocessing } = record;
+    const shares = distribution ?? Array<null>(BINS).fill(null);
+    return [name, mean, std, ...shares, model, elapsed_ms, error, preprocessing, size, mtime_ns].map(cell).join(',');
+  });
+  const text = `${[HEADER, ...rows].join('\n')}\n`;
   // No UTF-8 file holds half of a surrogate pair; Python writes it like this.
   return text.replace(/\p{Surrogate}/gu, (half) => `\\u${half.charCodeAt(0).toString(16)}`);
 }
 
-function jsonText(text: string | null): string {
-  return JSON.stringify(text).replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
-}
-
-function jsonNumber(value: number | null): string {
-  return value === null ? 'null' : floatText(value);
-}
-
-function csvNumber(value: number | null): string {
-  return value === null ? '' : floatText(value);
-}
-
-function cell(text: string): string {
+function cell(value: string | number | bigint | null): string {
+  const text = String(value ?? '');
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -8,57 +8,36 @@ import { isDownFirst, Passes } from './passes.ts';
 import { type Preprocessing, reducedSize, type WeightedFilter } from './preprocessing.ts';
 import { type Box, centres, type Turn, UPRIGHT, usedBox } from './sampling.ts';
 
-/** Bytes of pixels, 0..255: a picture's own, or those of a canvas's ImageData. */
-export type Levels = Uint8Array | Uint8ClampedArray;
-
-/** Writes the input made of `pixels` to `out`. */
-export type Resample = (pixels: Levels, out: Uint8Array) => void;
+/** Writes the input made of `rgb` to `out`. */
+export type Resample = (rgb: Uint8Array, out: Uint8Array) => void;
 
 /**
  * Bring an upright picture to the model's size, as its card says.
  *
- * @param pixels width*height*channels bytes, red first. A fourth channel is ignored.
+ * @param rgb width*height*3 bytes, red first.
  * @param how the card's specification.
- * @param out where to write, how.height*how.width*3 bytes; made when left out.
- * @returns `out`, still 0..255 and unscaled, in how.channel_order.
+ * @returns how.height*how.width*3 bytes, still 0..255 and unscaled, in how.channel_order.
  * @throws PictureRejected the bytes are not that many.
  */
-export function toInput(
-  pixels: Levels,
-  width: number,
-  height: number,
-  how: Preprocessing,
-  out: Uint8Array = new Uint8Array(how.height * how.width * 3),
-  channels: 3 | 4 = 3,
-): Uint8Array {
-  const bytes = width * height * channels;
-  if (width < 1 || height < 1 || pixels.length !== bytes) {
-    throw new PictureRejected(
-      `${width}x${height} pixels of ${channels} bytes are ${bytes} bytes, these are ${pixels.length}`,
-    );
+export function toInput(rgb: Uint8Array, width: number, height: number, how: Preprocessing): Uint8Array {
+  if (width < 1 || height < 1 || rgb.length !== width * height * 3) {
+    throw new PictureRejected(`${width}x${height} pixels of 3 bytes are not ${rgb.length} bytes`);
   }
-  resampler(width, height, how, channels)(pixels, out);
+  const out = new Uint8Array(how.height * how.width * 3);
+  resampler(width, height, how)(rgb, out);
   return out;
 }
 
 /**
  * What `toInput` does with every picture of one size, its tables made once.
  *
- * @param width of the pictures; as are `height`, `channels` and `how`.
+ * @param width of the pictures; as are `height` and `how`.
  * @param kernels for tests; the fastest when left out.
  */
-export function resampler(
-  width: number,
-  height: number,
-  how: Preprocessing,
-  channels: 3 | 4,
-  kernels?: Kernels,
-): Resample {
-  const resample = picksOnly(width, height, how)
-    ? picking(width, height, how, channels)
-    : filtering(width, height, how, channels, kernels ?? fastest());
-  // One kind of array, and not two: the loops stay compiled for it.
-  return (pixels, out) => resample(new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length), out);
+export function resampler(width: number, height: number, how: Preprocessing, kernels?: Kernels): Resample {
+  return picksOnly(width, height, how)
+    ? picking(width, height, how)
+    : filtering(width, height, how, kernels ?? fastest());
 }
 
 /** Whether the model's input is made of pixels of the picture as they are. */
@@ -176,38 +155,32 @@ function toModel(
   return new Passes(width, height, across, down, isDownFirst(width, height, how.width, how.height), turn, kernels);
 }
 
-function picking(width: number, height: number, how: Preprocessing, channels: number): Resample {
+function picking(width: number, height: number, how: Preprocessing): Resample {
   const box = usedBox(width, height, how);
-  const rows = centres(box.top, box.bottom, how.height).map((row) => row * width * channels);
-  const columns = centres(box.left, box.right, how.width).map((column) => column * channels);
+  const rows = centres(box.top, box.bottom, how.height).map((row) => row * width * 3);
+  const columns = centres(box.left, box.right, how.width).map((column) => column * 3);
   const red = how.channel_order === 'RGB' ? 0 : 2;
-  return (pixels, out) => {
+  return (rgb, out) => {
     let to = 0;
     for (const row of rows) {
       for (const column of columns) {
         const from = row + column;
-        out[to + red] = pixels[from]!;
-        out[to + 1] = pixels[from + 1]!;
-        out[to + 2 - red] = pixels[from + 2]!;
+        out[to + red] = rgb[from]!;
+        out[to + 1] = rgb[from + 1]!;
+        out[to + 2 - red] = rgb[from + 2]!;
         to += 3;
       }
     }
   };
 }
 
-function filtering(width: number, height: number, how: Preprocessing, channels: 3 | 4, kernels: Kernels): Resample {
+function filtering(width: number, height: number, how: Preprocessing, kernels: Kernels): Resample {
   const resampling = new Resampling(width, height, how, UPRIGHT, kernels);
-  const { rows, left, right, stage } = resampling;
-  return (pixels, out) => {
-    resampling.begin(out, (right - left) * channels);
+  const { rows, left, right } = resampling;
+  return (rgb, out) => {
+    resampling.begin(out, 0);
     for (const row of rows) {
-      const from = (row * width + left) * channels;
-      const wanted = pixels.subarray(from, from + (right - left) * channels);
-      if (channels === 3) kernels.memory.set(wanted, resampling.at(row));
-      else {
-        kernels.memory.set(wanted, stage);
-        kernels.rgb(stage, channels, resampling.at(row), right - left);
-      }
+      kernels.memory.set(rgb.subarray((row * width + left) * 3, (row * width + right) * 3), resampling.at(row));
       resampling.give(row);
     }
     resampling.end();

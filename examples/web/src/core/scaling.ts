@@ -1,8 +1,7 @@
 /** From levels to what a model's input wants. The only place where a scale and a zero point are used. */
 
 import { ModelRejected } from './errors.ts';
-import type { Factor, Preprocessing } from './preprocessing.ts';
-import { toEven } from './rounding.ts';
+import { type Factor, type Preprocessing, toEven } from './preprocessing.ts';
 
 /** real = (stored - zeroPoint) * scale. */
 export interface Quantization {

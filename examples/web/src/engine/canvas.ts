@@ -39,6 +39,25 @@ export function readRows(
   }
 }
 
+/** Whether two opaque drawables hold the same pixels. */
+export function samePixels(one: Drawable, other: Drawable): boolean {
+  const { width, height } = one;
+  if (other.width !== width || other.height !== height) return false;
+  const fit = Math.min(height, Math.max(1, Math.floor(STRIP / width)));
+  const context = cleared(width, fit);
+  for (let top = 0; top < height; top += fit) {
+    const rows = Math.min(fit, height - top);
+    context.drawImage(one.source, 0, top, width, rows, 0, 0, width, rows);
+    context.globalCompositeOperation = 'difference';
+    context.drawImage(other.source, 0, top, width, rows, 0, 0, width, rows);
+    context.globalCompositeOperation = 'source-over';
+    const { data } = context.getImageData(0, 0, width, rows, { colorSpace: 'srgb' });
+    const pixels = new Uint32Array(data.buffer);
+    for (let i = 0; i < pixels.length; i++) if (pixels[i] !== 0xff000000) return false; // opaque black
+  }
+  return true;
+}
+
 /**
  * A pixel's level over white. Pillow's alpha_composite over opaque white gives this very number for every level and
  * alpha, and a canvas that keeps levels multiplied by alpha loses nothing of it: both were tried for all 65 536 pairs.

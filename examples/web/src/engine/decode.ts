@@ -1,12 +1,13 @@
 /** Photographs: a file's bytes to upright RGB, by the browser's decoders, no pixel scaled, no profile applied. */
 
 import type { Preprocessing } from '../core/card.ts';
-import { PictureRejected } from '../core/errors.ts';
-import { orient, takeOrientation } from '../core/orientation.ts';
+import { PictureRejected, reason } from '../core/errors.ts';
+import { orient, takeOrientation, turnOf } from '../core/orientation.ts';
 import { picksOnly, toInput } from '../core/resample.ts';
 import { type Drawable, flatten, readRows } from './canvas.ts';
 import { gather, weighRows } from './gather.ts';
-import { HEIC, type PictureFile, readHeader } from './picture_file.ts';
+import { END_OF_IMAGE, isWhole, readScans } from './jpeg.ts';
+import { ENDS_EARLY, HEIC, type PictureFile, readHeader } from './picture_file.ts';
 
 /** From this size on, pixels that are taken as they are are picked without the whole picture in memory. */
 const LARGE_MEGAPIXELS = 16;
@@ -31,21 +32,27 @@ export class Photograph {
     const header = readHeader(bytes);
     // Some browsers always turn a picture by its EXIF, some when asked: with none left to apply all are alike.
     const orientation = takeOrientation(bytes);
-    const blob = new Blob([bytes], { type: `image/${header.format}` });
+    // Of a sequence Chromium takes the range of levels wrongly; as a still picture it is read right.
+    if (header.format === 'avif') bytes.set([0x61, 0x76, 0x69, 0x66], 8);
+    const options = { colorSpaceConversion: 'none', premultiplyAlpha: 'none' } as const;
+    const decode = (...parts: Uint8Array<ArrayBuffer>[]): Promise<ImageBitmap> =>
+      createImageBitmap(new Blob(parts, { type: `image/${header.format}` }), options).catch((error: unknown) => {
+        throw new PictureRejected(undecoded(header, error));
+      });
+    const scans = header.format === 'jpeg' ? readScans(bytes) : null;
+    // A JPEG that lacks only its end marker is whole.
+    const bitmap = await decode(bytes, scans?.ended === false ? END_OF_IMAGE : header.tail);
+    const photograph = new Photograph(bitmap, orientation);
     try {
-      const bitmap = await createImageBitmap(blob, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
-      if (bitmap.width !== header.width || bitmap.height !== header.height) {
-        const got = `${bitmap.width}x${bitmap.height}`;
-        bitmap.close();
-        // HEIC and AVIF keep their turning apart, and the browser has applied it; the others have no such excuse.
-        throw new PictureRejected(
-          `this browser decodes it to ${got}, its header says ${header.width}x${header.height}`,
-        );
+      checkSize(header, bitmap);
+      if (scans !== null && !(await isWhole(bytes, scans, photograph.#drawable(), decode))) {
+        throw new PictureRejected(ENDS_EARLY);
       }
-      return new Photograph(bitmap, orientation);
     } catch (error) {
-      throw error instanceof PictureRejected ? error : new PictureRejected(undecoded(header, error));
+      photograph.close();
+      throw error;
     }
+    return photograph;
   }
 
   /** Upright, alpha over white; `rgb` has height*width*3 bytes, red first. */
@@ -61,8 +68,7 @@ export class Photograph {
         rgb[to + 2] = rgba[from + 2]!;
       }
     });
-    const turned = orient(rgb, width, height, 3, this.#orientation);
-    return { rgb: turned.pixels, width: turned.width, height: turned.height };
+    return orient(rgb, width, height, this.#orientation);
   }
 
   /** The model's input: how.height*how.width*3 bytes. */
@@ -80,12 +86,14 @@ export class Photograph {
     const { width, height } = this.#bitmap;
     const scale = Math.min(1, side / Math.max(width, height));
     const [w, h] = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
-    const turned = this.#orientation > 4;
-    const canvas = new OffscreenCanvas(turned ? h : w, turned ? w : h);
+    const { swaps, right, bottom } = turnOf(this.#orientation);
+    const [stepX, stepY, atX, atY] = [right ? -1 : 1, bottom ? -1 : 1, right ? w : 0, bottom ? h : 0];
+    const canvas = new OffscreenCanvas(swaps ? h : w, swaps ? w : h);
     const context = canvas.getContext('2d')!;
     context.fillStyle = '#fff';
     context.fillRect(0, 0, canvas.width, canvas.height);
-    context.setTransform(...TURNS[this.#orientation - 1]!(w, h));
+    if (swaps) context.setTransform(0, stepX, stepY, 0, atY, atX);
+    else context.setTransform(stepX, 0, 0, stepY, atX, atY);
     context.imageSmoothingQuality = 'high';
     context.drawImage(this.#bitmap, 0, 0, w, h);
     return canvas.convertToBlob({ type: 'image/jpeg', quality: 0.82 });
@@ -100,25 +108,19 @@ export class Photograph {
   }
 }
 
-type Matrix = [number, number, number, number, number, number];
-
-/** For each EXIF orientation 1..8 the canvas transform that turns a picture of w x h upright. */
-const TURNS: readonly ((w: number, h: number) => Matrix)[] = [
-  () => [1, 0, 0, 1, 0, 0],
-  (w) => [-1, 0, 0, 1, w, 0],
-  (w, h) => [-1, 0, 0, -1, w, h],
-  (_, h) => [1, 0, 0, -1, 0, h],
-  () => [0, 1, 1, 0, 0, 0],
-  (_, h) => [0, 1, -1, 0, h, 0],
-  (w, h) => [0, -1, -1, 0, h, w],
-  (w) => [0, -1, 1, 0, 0, w],
-];
+/** HEIC and AVIF are turned by boxes of their own, which browsers follow; no other format may have its sides swapped. */
+function checkSize({ format, width, height }: PictureFile, bitmap: ImageBitmap): void {
+  const got = `${bitmap.width}x${bitmap.height}`;
+  const possible = [`${width}x${height}`, ...(format === 'avif' || format === 'heic' ? [`${height}x${width}`] : [])];
+  if (possible.includes(got)) return;
+  throw new PictureRejected(`this browser decodes it to ${got}, its header says ${width}x${height}`);
+}
 
 function undecoded(header: PictureFile, error: unknown): string {
   if (header.format === 'heic') return HEIC;
   if (header.format === 'avif') return 'AVIF is not decoded by this browser, or the file is damaged: export as JPEG';
   const megapixels = (header.width * header.height) / 1e6;
-  const told = error instanceof Error ? error.message : String(error);
+  const told = reason(error);
   if (megapixels > LARGE_MEGAPIXELS) {
     const size = `${header.width}x${header.height}, ${megapixels.toFixed(0)} megapixels`;
     return `this browser cannot decode ${size} (${told}): make it smaller, or score it with edge-nima score`;

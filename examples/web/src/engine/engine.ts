@@ -9,7 +9,8 @@ const LIMITS: Record<Kind, number> = {
   frame: 15_000,
   photograph: 90_000,
   session: 90_000,
-  best: 90_000,
+  burst: 90_000,
+  shot: 90_000,
   proof: 90_000,
   proofFile: 90_000,
 };

@@ -37,18 +37,15 @@ export function weighRows(from: Drawable, orientation: number, how: Preprocessin
  * @returns how.height*how.width*3 bytes in how.channel_order.
  */
 export function gather(from: Drawable, orientation: number, how: Preprocessing): Uint8Array {
-  const turned = orientation > 4;
-  const [width, height] = turned ? [from.height, from.width] : [from.width, from.height];
+  const turn = turnOf(orientation);
+  const [width, height] = turn.swaps ? [from.height, from.width] : [from.width, from.height];
   const box = usedBox(width, height, how);
   const across = centres(box.left, box.right, how.width);
   const down = centres(box.top, box.bottom, how.height);
-  // Which way the upright picture's axes run through the stored one.
-  const acrossBackwards = [2, 3, 6, 7].includes(orientation);
-  const downBackwards = [3, 4, 7, 8].includes(orientation);
-  const alongX = across.map((x) => (acrossBackwards ? width - 1 - x : x));
-  const alongY = down.map((y) => (downBackwards ? height - 1 - y : y));
-  const [rows, columns] = turned ? [alongX, alongY] : [alongY, alongX];
-  const [rowStep, columnStep] = turned ? [3, how.width * 3] : [how.width * 3, 3];
+  const [alongX, alongY] = turn.swaps ? [down, across] : [across, down];
+  const columns = turn.right ? alongX.map((x) => from.width - 1 - x) : alongX;
+  const rows = turn.bottom ? alongY.map((y) => from.height - 1 - y) : alongY;
+  const [rowStep, columnStep] = turn.swaps ? [3, how.width * 3] : [how.width * 3, 3];
   const red = how.channel_order === 'RGB' ? 0 : 2;
   const out = new Uint8Array(how.height * how.width * 3);
   readRows(from, rows, (rgba, row) => {

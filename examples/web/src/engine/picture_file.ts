@@ -2,7 +2,7 @@
 
 import { imageDimensionsFromData } from 'image-dimensions';
 
-import { PictureRejected } from '../core/errors.ts';
+import { PictureRejected, reason } from '../core/errors.ts';
 
 /** Larger pictures are refused, as in Python: they are decompression bombs, or would not fit a phone's memory. */
 export const MAX_MEGAPIXELS = 128;
@@ -11,17 +11,28 @@ export const MAX_MEGAPIXELS = 128;
 export const HEIC =
   'HEIC is not decoded by this browser: export as JPEG (iPhone: Settings > Camera > Formats > Most Compatible)';
 
+/** What is said of a picture of which a part is missing. */
+export const ENDS_EARLY = 'damaged: the file ends before the picture does';
+
 export interface PictureFile {
   readonly format: 'jpeg' | 'png' | 'webp' | 'gif' | 'bmp' | 'avif' | 'heic';
   /** As stored, before any EXIF orientation. */
   readonly width: number;
   readonly height: number;
+  /** What to append for a decoder to take it as whole; mostly nothing. */
+  readonly tail: Uint8Array<ArrayBuffer>;
 }
+
+/** The chunk that ends a PNG. */
+const IEND = Uint8Array.of(0, 0, 0, 0, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82);
+/** Of an AVIF: a second picture that is its alpha; a codec configuration of more than eight bits. */
+const ALPHA = /urn:mpeg:mpegB:cicp:systems:auxiliary:alpha/;
+const DEEP = /av1C..[@-\x7f\xc0-\xff]/s;
 
 /**
  * Read a picture file's header.
  *
- * @throws PictureRejected it is empty, in another format, too large, or cut off.
+ * @throws PictureRejected it is empty, in another format, too large, cut off, or of a kind that browsers misread.
  */
 export function readHeader(bytes: Uint8Array): PictureFile {
   if (bytes.length === 0) throw new PictureRejected('empty: 0 bytes');
@@ -38,18 +49,24 @@ export function readHeader(bytes: Uint8Array): PictureFile {
         'make it smaller, or score it with edge-nima score',
     );
   }
-  if (endsEarly(header.format, bytes)) throw new PictureRejected('damaged: the file ends before the picture does');
-  return header;
+  const boxes = header.format === 'avif' ? new TextDecoder('latin1').decode(bytes) : '';
+  if (ALPHA.test(boxes)) {
+    throw new PictureRejected('AVIF with transparency, which decoders read differently: export as PNG or WebP');
+  }
+  if (DEEP.test(boxes)) throw new PictureRejected('AVIF of more than 8 bits, which browsers round: export as JPEG');
+  const tail = header.format === 'png' ? missingEnd(bytes) : new Uint8Array(0);
+  if (header.format === 'webp' && new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true) + 8 > bytes.length) {
+    throw new PictureRejected(ENDS_EARLY);
+  }
+  return { ...header, tail };
 }
 
-function known(bytes: Uint8Array): PictureFile | null {
+function known(bytes: Uint8Array): Omit<PictureFile, 'tail'> | null {
   let found: ReturnType<typeof imageDimensionsFromData>;
   try {
     found = imageDimensionsFromData(bytes);
   } catch (error) {
-    throw new PictureRejected(
-      `damaged: its header cannot be read (${error instanceof Error ? error.message : String(error)})`,
-    );
+    throw new PictureRejected(`damaged: its header cannot be read (${reason(error)})`);
   }
   return found === undefined ? null : { format: found.type, width: found.width, height: found.height };
 }
@@ -60,7 +77,7 @@ function isHeic(bytes: Uint8Array): boolean {
   return /^ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)$/.test(start);
 }
 
-function bitmap(bytes: Uint8Array): PictureFile | null {
+function bitmap(bytes: Uint8Array): Omit<PictureFile, 'tail'> | null {
   if (bytes.length < 26 || bytes[0] !== 0x42 || bytes[1] !== 0x4d) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint32(14, true) < 40)
@@ -69,31 +86,14 @@ function bitmap(bytes: Uint8Array): PictureFile | null {
   return { format: 'bmp', width: view.getInt32(18, true), height: Math.abs(view.getInt32(22, true)) };
 }
 
-/** Browsers decode what is there and leave the rest grey or empty: a half picture must not get a score. */
-function endsEarly(format: PictureFile['format'], bytes: Uint8Array): boolean {
-  if (format === 'jpeg') return !jpegEnds(bytes);
+/** The end of a PNG that lacks only that; one that is cut earlier is refused: some browsers decode what is there. */
+function missingEnd(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (format === 'png') {
-    for (let at = 8; at + 12 <= bytes.length; at += 12 + view.getUint32(at)) {
-      if (view.getUint32(at + 4) === 0x49454e44) return false; // IEND
-    }
-    return true;
+  let at = 8;
+  while (at + 12 <= bytes.length) {
+    if (view.getUint32(at + 4) === 0x49454e44) return new Uint8Array(0); // IEND
+    at += 12 + view.getUint32(at);
   }
-  return format === 'webp' && view.getUint32(4, true) + 8 > bytes.length;
-}
-
-/** Whether a JPEG's end marker follows its scans. */
-function jpegEnds(bytes: Uint8Array): boolean {
-  let at = 2;
-  while (at + 1 < bytes.length) {
-    if (bytes[at] !== 0xff) {
-      at++; // inside the coded data of a scan
-      continue;
-    }
-    const marker = bytes[at + 1]!;
-    if (marker === 0xd9) return true;
-    const alone = marker === 0xff || marker === 0 || marker === 1 || (marker >= 0xd0 && marker <= 0xd8);
-    at += alone ? (marker === 0xff ? 1 : 2) : 2 + ((bytes[at + 2]! << 8) | bytes[at + 3]!);
-  }
-  return false;
+  if (at > bytes.length) throw new PictureRejected(ENDS_EARLY);
+  return IEND.slice(bytes.length - at);
 }

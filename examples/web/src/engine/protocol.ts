@@ -32,14 +32,16 @@ export interface FrameScore {
 }
 
 /** A frame at full resolution, as a JPEG, with its score. */
-export interface BestShot {
+export interface Shot {
   readonly jpeg: Blob;
   readonly mean: number;
   readonly std: number;
-  readonly distribution: readonly number[];
   readonly width: number;
   readonly height: number;
 }
+
+/** The frame that was scored last, the best since the session began, of the last ten seconds, of the burst. */
+export type Which = 'last' | 'session' | 'recent' | 'burst';
 
 /** One photograph: its record, and a small picture of it when there is one. */
 export interface PhotographScore {
@@ -59,8 +61,10 @@ export interface Calls {
   photograph: { ask: { file: Blob; name: string }; answer: PhotographScore };
   /** Begin a session: only frames above `above` are its best. */
   session: { ask: { above: number }; answer: null };
-  /** The session's best frame; null when none was better than `above`. */
-  best: { ask: null; answer: BestShot | null };
+  /** The frames from here on are a burst. */
+  burst: { ask: null; answer: null };
+  /** A kept frame; null when there is none. The burst's ends it. */
+  shot: { ask: Which; answer: Shot | null };
   /** Keep the next frames, lossless, with their records; 0 stops. */
   proof: { ask: { frames: number }; answer: null };
   /** What was kept: PNG files and records.jsonl in one zip. */

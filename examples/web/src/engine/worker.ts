@@ -5,9 +5,9 @@ import { checkModel } from '../core/check.ts';
 import { meanRating, ratingStd } from '../core/distribution.ts';
 import { FrameReader } from '../core/frames.ts';
 import { label, type ScoreRecord } from '../core/records.ts';
-import { BestFrame } from './best_frame.ts';
 import { readFrame } from './camera_buffer.ts';
 import { Photograph } from './decode.ts';
+import { KeptFrames } from './kept_frames.ts';
 import { openLiteRt, type Runner } from './litert.ts';
 import { Proof } from './proof.ts';
 import type { Answer, Calls, FrameScore, Kind, OpenedModel, PhotographScore, Question } from './protocol.ts';
@@ -28,7 +28,7 @@ interface Model {
 class Broken extends Error {}
 
 let model: Model | null = null;
-let best = new BestFrame(0);
+let kept = new KeptFrames(0);
 let proof: Proof | null = null;
 
 async function open({ backend, model: file, sha256, wasm }: Calls['open']['ask']): Promise<OpenedModel> {
@@ -90,7 +90,7 @@ async function frame(given: Calls['frame']['ask']): Promise<FrameScore> {
       elapsedMs,
       runMs: runner.runMs,
       source,
-      best: best.offer(buffer, mean, std, plain),
+      best: kept.offer({ buffer, mean, std }, performance.now()),
       proof: proof === null ? null : { taken: proof.taken, of: proof.of },
     };
   } finally {
@@ -155,11 +155,15 @@ const handlers: { [K in Kind]: (ask: Calls[K]['ask']) => Promise<Calls[K]['answe
   frame,
   photograph,
   session: async ({ above }) => {
-    best = new BestFrame(above);
+    kept = new KeptFrames(above);
     proof = null;
     return null;
   },
-  best: () => best.shot(),
+  burst: async () => {
+    kept.beginBurst();
+    return null;
+  },
+  shot: (which) => kept.shot(which),
   proof: async ({ frames }) => {
     proof = frames > 0 ? new Proof(frames) : null;
     return null;

@@ -1,27 +1,30 @@
-/** The live view: a camera, its newest frame scored again and again, the best one kept. */
+/** The live view: a camera that opens at once, its newest frame scored again and again, pictures taken of it. */
 
+import { percentOfAva } from '../core/percentiles.ts';
 import { BackendLost } from '../engine/engine.ts';
 import type { FrameScore } from '../engine/protocol.ts';
-import { cameraProblem, type CameraProblem, INSECURE, LOST } from './camera_problem.ts';
 import { at, say } from './dom.ts';
-import { newestFrame } from './frames.ts';
 import { Histogram } from './histogram.ts';
-import { SHORT, type Scoring } from './scoring.ts';
-import { SessionBest } from './session_best.ts';
+import { CameraProblem, Lens, stopTracks } from './lens.ts';
 import { ProofTaking } from './proof_taking.ts';
+import { SHORT, type Scoring } from './scoring.ts';
+import { Shots } from './shots.ts';
 
 const SPOKEN_EVERY = 5000;
 const STILL = 4000;
+
+type View = 'off' | 'starting' | 'waiting' | 'live' | 'still' | 'paused' | 'gone';
 
 /** Owns #camera. */
 export class CameraView {
   readonly #scoring: Scoring;
   readonly #video = at('video', HTMLVideoElement);
   readonly #histogram = new Histogram(at<Element>('histogram'));
-  readonly #best: SessionBest;
+  readonly #lens = new Lens(() => void this.start());
+  readonly #shots: Shots;
   readonly #proof: ProofTaking;
-  #stream: MediaStream | null = null;
-  #facing: 'environment' | 'user' = 'environment';
+  #on = false;
+  #resume = false;
   #paused = false;
   #loop: AbortController | null = null;
   #times: number[] = [];
@@ -30,96 +33,105 @@ export class CameraView {
 
   constructor(scoring: Scoring) {
     this.#scoring = scoring;
-    this.#best = new SessionBest(scoring);
+    this.#shots = new Shots(scoring);
     this.#proof = new ProofTaking(scoring);
     at('start').addEventListener('click', () => void this.start());
     at('stop').addEventListener('click', () => this.stop());
     at('pause').addEventListener('click', () => this.#pause(!this.#paused));
-    at('turn').addEventListener('click', () => void this.#turn());
-    // A phone that is turned swaps the sides of its pictures.
-    this.#video.addEventListener('resize', () => {
-      const { videoWidth, videoHeight } = this.#video;
-      this.#video.parentElement!.style.setProperty('--shape', String(videoWidth / Math.max(1, videoHeight)));
-    });
     document.addEventListener('visibilitychange', () => this.#visible());
+    void Lens.wasOn().then((on) => (on ? this.start() : undefined));
+  }
+
+  /** Why there is no score yet; "" when the next frame has one. */
+  waits(why: string): void {
+    if (why !== '' || at('mean').textContent === '–') say(at('std'), why);
   }
 
   /** The model is ready, or no longer. */
   ready(is: boolean): void {
-    at('start', HTMLButtonElement).disabled = !is || this.#starting > 0;
-    if (is && this.#stream !== null) this.#run();
+    this.#shots.ready(is && this.#on);
+    this.#proof.ready(is && this.#on);
+    if (!this.#on) return;
+    if (is) this.#run();
+    else if (this.#loop === null && !this.#paused) this.#show('waiting');
   }
 
-  /** Whether a camera is on. */
+  /** A camera is on, or about to be. */
   get on(): boolean {
-    return this.#stream !== null || this.#starting > 0;
+    return this.#on || this.#starting > 0;
+  }
+
+  /** The view is shown, or no longer: a camera that was on is opened again. */
+  shown(is: boolean): void {
+    if (is) return void (this.#resume && this.start());
+    this.#resume = this.on;
+    if (!this.on) return;
+    this.#end(false);
+    this.#show('off');
   }
 
   async start(): Promise<void> {
-    this.stop();
-    if (!isSecureContext || navigator.mediaDevices === undefined) return this.#fail(INSECURE);
+    const focused = document.activeElement === at('start');
+    this.#end(false);
     const turn = ++this.#starting;
-    this.#show('starting', 'Starting the camera');
-    at('start', HTMLButtonElement).disabled = true;
+    this.#show('starting', 'Opening the camera');
     try {
-      const stream = await navigator.mediaDevices.getUserMedia({
-        audio: false,
-        video: { facingMode: this.#facing, width: { ideal: 1280 }, height: { ideal: 720 } },
+      const stream = await this.#lens.open(() => {
+        this.stop();
+        this.#fail(new CameraProblem('lost', 'The camera was lost: unplugged, or taken by another app. Open it again.'));
       });
       if (turn !== this.#starting) return stopTracks(stream);
-      await this.#play(stream);
+      this.#video.srcObject = stream;
+      await Promise.all([this.#lens.use(stream), this.#video.play()]);
+      if (turn !== this.#starting) return stopTracks(stream);
+      this.#on = true;
+      this.#video.classList.toggle('mirrored', this.#lens.facesUser);
+      for (const button of at('over').querySelectorAll('button')) button.disabled = false;
+      this.#pause(false);
+      this.ready(this.#scoring.engine !== null);
+      if (focused) at('pause').focus();
     } catch (error) {
-      if (turn === this.#starting) this.#fail(cameraProblem(error));
+      if (turn === this.#starting) this.#fail(error as Error);
     } finally {
       if (turn === this.#starting) this.#starting = 0;
-      at('start', HTMLButtonElement).disabled = this.#scoring.state.is !== 'ready';
     }
   }
 
-  /** Off: the light beside the lens goes out. */
+  /** Off, because a person wants it so. */
   stop(): void {
-    this.#starting = 0;
-    this.#loop?.abort();
-    this.#loop = null;
-    this.#proof.end();
-    if (this.#stream !== null) stopTracks(this.#stream);
-    this.#stream = null;
-    this.#video.srcObject = null;
-    for (const id of ['score', 'over', 'speed', 'proof-card']) at(id).hidden = true;
-    this.#show('off', 'Point the camera at something: the score follows the picture.');
+    const focused = at('over').contains(document.activeElement);
+    this.#end(true);
+    this.#show('off', 'The score follows the picture. Nothing leaves this device.');
+    if (focused) at('start').focus();
   }
 
-  async #play(stream: MediaStream): Promise<void> {
-    const track = stream.getVideoTracks()[0]!;
-    this.#stream = stream;
-    track.addEventListener('ended', () => {
-      if (this.#stream !== stream) return;
-      this.stop();
-      this.#fail(LOST);
-    });
-    // Seen as in a mirror, people find themselves; what is scored is the picture as others see it, and as it is saved.
-    const { facingMode } = track.getSettings();
-    this.#video.classList.toggle('mirrored', (facingMode ?? this.#facing) === 'user');
-    this.#video.srcObject = stream;
-    await this.#video.play();
-    const cameras = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === 'videoinput');
-    at('turn').hidden = cameras.length < 2;
-    at('over').hidden = at('speed').hidden = at('proof-card').hidden = false;
-    this.#pause(false);
+  #end(wanted: boolean): void {
+    this.#starting = 0;
+    this.#on = false;
+    this.#loop?.abort();
+    this.#loop = null;
+    this.#shots.ready(false);
+    this.#proof.ready(false);
+    this.#proof.end();
+    this.#lens.close(wanted);
+    this.#video.srcObject = null;
+    for (const button of at('over').querySelectorAll('button')) button.disabled = true;
+    for (const id of ['mean', 'std', 'place']) say(at(id), id === 'mean' ? '–' : '');
+    this.#histogram.clear();
   }
 
   #run(): void {
-    if (this.#loop !== null || this.#paused || document.hidden || this.#stream === null) return;
+    if (this.#loop !== null || this.#paused || document.hidden || !this.#on) return;
     this.#loop = new AbortController();
     this.#times = [];
-    this.#show('live');
     void this.#score(this.#loop.signal);
   }
 
   async #score(signal: AbortSignal): Promise<void> {
+    const frames = new NewestFrame(this.#video, signal);
     while (!signal.aborted) {
       const still = setTimeout(() => this.#show('still', 'No new picture from the camera.'), STILL);
-      const frame = await newestFrame(this.#video, signal).catch(() => null);
+      const frame = await frames.next().catch(() => null);
       clearTimeout(still);
       if (signal.aborted || frame === null) {
         frame?.close();
@@ -130,17 +142,12 @@ export class CameraView {
         if (!signal.aborted) this.#scored(score);
       } catch (error) {
         if (signal.aborted) return;
+        this.#loop = null;
         if (!(error instanceof BackendLost)) {
           this.stop();
-          return this.#fail({
-            kind: 'unknown',
-            text: `The camera's pictures cannot be read: ${(error as Error).message}`,
-          });
+          return this.#fail(new Error(`The camera's pictures cannot be read: ${(error as Error).message}`));
         }
-        if (this.#scoring.engine === null) {
-          this.#loop = null;
-          return this.#show('still', 'No model is ready.');
-        }
+        if (this.#scoring.engine === null) return this.#show('waiting');
         return void this.start(); // the broken worker took frames with it that the camera waits for
       } finally {
         frame.close(); // does nothing when the worker has it
@@ -152,26 +159,21 @@ export class CameraView {
     this.#show('live');
     const box = at('score');
     if (box.dataset['mean'] === undefined) performance.mark('edge-nima:first-score');
-    box.hidden = false;
-    Object.assign(box.dataset, {
-      mean: score.mean,
-      std: score.std,
-      elapsed: score.elapsedMs,
-      run: score.runMs,
-      source: score.source,
-    });
+    const { mean, std, elapsedMs: elapsed, runMs: run, source } = score;
+    Object.assign(box.dataset, { mean, std, elapsed, run, source });
     box.dataset['frames'] = String(Number(box.dataset['frames'] ?? 0) + 1);
-    say(at('mean'), score.mean.toFixed(2));
-    say(at('std'), `± ${score.std.toFixed(2)}`);
-    this.#histogram.show(score.distribution, score.mean);
+    say(at('mean'), mean.toFixed(2));
+    say(at('std'), `± ${std.toFixed(2)}`);
+    say(at('place'), `better than ${percentOfAva(mean)} % of AVA`);
+    this.#histogram.show(score.distribution, mean);
     this.#speed(score);
-    if (score.best) this.#best.better();
+    if (score.best) this.#shots.better();
     this.#proof.frame(score);
     const now = performance.now();
     if (now - this.#spoken < SPOKEN_EVERY) return;
     this.#spoken = now;
     this.#histogram.describe(score.distribution);
-    say(at('said'), `Score ${score.mean.toFixed(1)}, plus or minus ${score.std.toFixed(1)}`);
+    say(at('said'), `Score ${mean.toFixed(1)} of 10, plus or minus ${std.toFixed(1)}`);
   }
 
   /** Over the last two seconds; written twice a second, digits that race cannot be read. */
@@ -197,13 +199,9 @@ export class CameraView {
       this.#video.pause();
       return this.#show('paused', 'Paused');
     }
+    this.#show('waiting');
     void this.#video.play().catch(() => undefined); // the browser pauses it again when the page is hidden
-    this.#run();
-  }
-
-  async #turn(): Promise<void> {
-    this.#facing = this.#facing === 'environment' ? 'user' : 'environment';
-    await this.start();
+    if (this.#scoring.engine !== null) this.#run();
   }
 
   /** A page that nobody sees scores nothing: the phone keeps its battery. */
@@ -211,17 +209,17 @@ export class CameraView {
     if (document.hidden) {
       this.#loop?.abort();
       this.#loop = null;
-    } else if (this.#stream !== null && !this.#paused) {
+    } else if (this.#on && !this.#paused) {
       this.#pause(false);
     }
   }
 
-  #fail(problem: CameraProblem): void {
-    this.#show('gone', problem.text, problem.kind);
-    say(at('said'), problem.text);
+  #fail(problem: Error): void {
+    this.#show('gone', problem.message, problem instanceof CameraProblem ? problem.kind : 'unknown');
+    say(at('said'), problem.message);
   }
 
-  #show(view: 'off' | 'starting' | 'live' | 'still' | 'paused' | 'gone', why = '', problem = ''): void {
+  #show(view: View, why = '', problem = ''): void {
     const live = at('live');
     live.dataset['view'] = view;
     if (problem) live.dataset['problem'] = problem;
@@ -231,6 +229,44 @@ export class CameraView {
   }
 }
 
-function stopTracks(stream: MediaStream): void {
-  for (const track of stream.getTracks()) track.stop();
+/** The newest frame of a playing video. Nothing is queued: what comes while a frame is scored is seen by nobody. */
+class NewestFrame {
+  readonly #video: HTMLVideoElement;
+  readonly #signal: AbortSignal;
+  /** Whether the video shows a picture that was not taken yet. */
+  #fresh = false;
+  #wake: (() => void) | null = null;
+
+  constructor(video: HTMLVideoElement, signal: AbortSignal) {
+    this.#video = video;
+    this.#signal = signal;
+    signal.addEventListener('abort', () => this.#wake?.());
+    this.#watch();
+  }
+
+  /**
+   * Wait for a picture that was not taken yet, and take it. It is asked for all the time, so that a scorer that is as
+   * fast as the camera does not wait for the camera's next picture but one.
+   *
+   * @returns a frame to be closed by whoever gets it; null when the signal aborts first.
+   */
+  async next(): Promise<VideoFrame | ImageBitmap | null> {
+    if (!this.#fresh) await new Promise<void>((resolve) => (this.#wake = resolve));
+    if (this.#signal.aborted) return null;
+    this.#fresh = false;
+    // Not scaled and not drawn: the worker copies the planes as the camera gave them.
+    if ('VideoFrame' in window) return new VideoFrame(this.#video);
+    return createImageBitmap(this.#video, { colorSpaceConversion: 'none' });
+  }
+
+  #watch(): void {
+    const presented = (): void => {
+      if (this.#signal.aborted) return;
+      this.#fresh = true;
+      this.#wake?.();
+      this.#watch();
+    };
+    if ('requestVideoFrameCallback' in this.#video) this.#video.requestVideoFrameCallback(presented);
+    else requestAnimationFrame(presented);
+  }
 }

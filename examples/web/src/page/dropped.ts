@@ -38,9 +38,21 @@ async function walk(entry: FileSystemEntry, folder: string, found: Named[]): Pro
 }
 
 const PICTURES = /\.(jpe?g|jfif|png|webp|gif|bmp|avif|heic|heif)$/i;
+const MODEL = /\.tflite$/i;
 
-/** What is worth trying: a folder holds more than photographs. One file alone is always tried. */
+/** What is worth trying: a folder holds more than photographs. One file alone is always tried, unless it is a model. */
 export function photographsOf(files: readonly Named[]): Named[] {
-  if (files.length === 1) return [...files];
+  if (files.length === 1) return files.filter(({ name }) => !MODEL.test(name));
   return files.filter(({ file, name }) => file.type.startsWith('image/') || PICTURES.test(name));
+}
+
+/** Model files. */
+export function modelsOf(files: readonly Named[]): Named[] {
+  return files.filter(({ name }) => MODEL.test(name));
+}
+
+/** The model that is to be used: the only one, with no photograph beside it. */
+export function modelOf(files: readonly Named[]): File | null {
+  const [model, ...more] = modelsOf(files);
+  return model === undefined || more.length > 0 || photographsOf(files).length > 0 ? null : model.file;
 }

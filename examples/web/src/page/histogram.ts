@@ -28,11 +28,16 @@ export class Histogram {
   show(distribution: readonly number[], mean: number): void {
     const highest = Math.max(0.3, ...distribution);
     this.#bars.forEach((bar, i) => {
-      const height = Math.max(0.5, (54 * (distribution[i] ?? 0)) / highest);
+      const height = Math.max(0, (54 * (distribution[i] ?? 0)) / highest);
       bar.setAttribute('y', (58 - height).toFixed(2));
       bar.setAttribute('height', height.toFixed(2));
       bar.classList.toggle('near', Math.round(mean) === i + 1);
     });
+  }
+
+  /** No score: no bars. */
+  clear(): void {
+    this.show([], Number.NaN);
   }
 
   /** Words for who does not see it; set rarely, a screen reader is not to be flooded. */

@@ -2,7 +2,7 @@
 
 import { CameraView } from './camera.ts';
 import { at, say } from './dom.ts';
-import { dropped, type Named } from './dropped.ts';
+import { dropped, modelOf, type Named } from './dropped.ts';
 import { ModelPanel } from './model_panel.ts';
 import { keepOffline, startOffline } from './offline.ts';
 import { PhotographsView } from './photographs.ts';
@@ -11,7 +11,7 @@ import { tabs } from './tabs.ts';
 import { wasmFiles } from './wasm_files.ts';
 
 const root = document.documentElement;
-const SAID = { loading: 'Loading', ready: 'Ready', rejected: 'Model rejected', insecure: 'Needs HTTPS' };
+const SAID = { loading: 'Checking', ready: 'Ready', rejected: 'No model', insecure: 'Needs HTTPS' };
 
 function state(is: keyof typeof SAID, text: string = SAID[is]): void {
   root.dataset['state'] = at('state').dataset['state'] = is;
@@ -32,7 +32,9 @@ function show(): void {
   const now = scoring.state;
   state(now.is);
   root.dataset['backend'] = scoring.engine?.backend ?? '';
-  if (now.is === 'loading') say(at('state-text'), now.what);
+  const work = now.is === 'loading' ? now.what : now.is === 'ready' ? now.beside : '';
+  if (work !== '') say(at('state-text'), /\d+ %/.exec(work)?.[0] ?? SAID.loading);
+  camera.waits(now.is === 'loading' ? now.what : now.is === 'rejected' ? 'No model, no score' : '');
   if (now.is === 'rejected') problem(now.why, now.retry ? 'Try again' : 'Use the default model');
   else problem(notice);
   panel.show();
@@ -57,23 +59,22 @@ function ready(): void {
 }
 
 function take(files: readonly Named[]): void {
-  const model = files.find(({ name }) => /\.tflite$/i.test(name));
-  if (model !== undefined) return void panel.open(model.file);
   if (files.length === 0) return;
+  const model = modelOf(files);
+  if (model !== null) return void panel.open(model);
   views.show('photographs');
   photographs.add(files);
 }
 
 const scoring = new Scoring(new URL(`wasm/${__LITERT_VERSION__}/`, document.baseURI).href, show);
-const panel = new ModelPanel(scoring, (text) => {
+const tell = (text: string): void => {
   notice = text;
   show();
-});
+};
+const panel = new ModelPanel(scoring, tell);
 const camera = new CameraView(scoring);
-const photographs = new PhotographsView(scoring);
-const views = tabs((tab) => {
-  if (tab !== 'camera' && camera.on) camera.stop();
-});
+const photographs = new PhotographsView(scoring, tell);
+const views = tabs((tab) => camera.shown(tab === 'camera'));
 
 let inside = 0;
 document.addEventListener('dragenter', (event) => {
@@ -92,7 +93,7 @@ document.addEventListener('drop', (event) => {
   at('target').hidden = true;
   if (event.dataTransfer !== null) void dropped(event.dataTransfer).then(take);
 });
-addEventListener('pagehide', () => camera.stop());
+addEventListener('pagehide', () => camera.shown(false));
 at('problem-again').addEventListener('click', () => void panel.again());
 
 let offline = 'not yet';

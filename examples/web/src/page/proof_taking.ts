@@ -11,10 +11,17 @@ const FRAMES = 20;
 export class ProofTaking {
   readonly #scoring: Scoring;
   #saving = false;
+  #ready = false;
 
   constructor(scoring: Scoring) {
     this.#scoring = scoring;
     at('proof').addEventListener('click', () => void this.#begin());
+  }
+
+  /** Whether frames are scored. */
+  ready(is: boolean): void {
+    this.#ready = is;
+    at('proof', HTMLButtonElement).disabled = !is || this.#scoring.proving;
   }
 
   async #begin(): Promise<void> {
@@ -52,7 +59,7 @@ export class ProofTaking {
   }
 
   #show(under: boolean, said: string): void {
-    at('proof', HTMLButtonElement).disabled = under;
+    at('proof', HTMLButtonElement).disabled = under || !this.#ready;
     at('proof-progress').hidden = !under;
     at('proof-progress', HTMLProgressElement).value = 0;
     say(at('proof-said'), said);

@@ -3,9 +3,15 @@ package io.github.edgenima.app
 import android.content.Context
 import android.graphics.Bitmap
 import io.github.edgenima.core.Picture
+import io.github.edgenima.core.Score
+import io.github.edgenima.core.ScoreRecord
+import io.github.edgenima.core.Scorer
 import java.io.File
 import java.io.FileOutputStream
 import java.io.IOException
+
+/** The best frame of a window of time. */
+class BestFrame(val picture: Picture, val score: Score, val scorer: Scorer)
 
 /**
  * The best frames as JPEG files, and their scores in `scores.jsonl` beside them, which the command line reads.
@@ -24,14 +30,16 @@ class BestPictures(private val folder: File) {
         val file = File(folder, "best-$takenAt.jpg")
         val beside = File(folder, "${file.name}.new")
         FileOutputStream(beside).use { stream ->
-            val bitmap = bitmap(frame.picture)
+            val bitmap = frame.picture.bitmap()
             if (!bitmap.compress(Bitmap.CompressFormat.JPEG, QUALITY, stream)) throw IOException("cannot write $beside")
             bitmap.recycle()
             stream.fd.sync()
         }
         if (!beside.renameTo(file)) throw IOException("cannot rename $beside")
-        val line = frame.record(file.name, file.length(), file.lastModified() * NANOS_PER_MS).toJsonLine()
-        File(folder, "scores.jsonl").appendText(line)
+        val how = frame.scorer.card.preprocessing.describe()
+        val modified = file.lastModified() * NANOS_PER_MS
+        val record = ScoreRecord(file.name, frame.score, frame.scorer.label, how, file.length(), modified)
+        File(folder, "scores.jsonl").appendText(record.toJsonLine())
         forgetOldest()
         return file
     }
@@ -39,16 +47,6 @@ class BestPictures(private val folder: File) {
     private fun forgetOldest() {
         val pictures = folder.listFiles { file -> file.name.endsWith(".jpg") }.orEmpty().sortedBy { it.name }
         for (old in pictures.dropLast(KEPT)) old.delete()
-    }
-
-    private fun bitmap(picture: Picture): Bitmap {
-        val rgb = picture.rgb
-        val colours = IntArray(picture.width * picture.height) {
-            val at = it * 3
-            -0x1000000 or (rgb[at].toInt() and 255 shl 16) or (rgb[at + 1].toInt() and 255 shl 8) or
-                (rgb[at + 2].toInt() and 255)
-        }
-        return Bitmap.createBitmap(colours, picture.width, picture.height, Bitmap.Config.ARGB_8888)
     }
 
     companion object {

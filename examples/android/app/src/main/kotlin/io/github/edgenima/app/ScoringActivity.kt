@@ -1,7 +1,6 @@
 package io.github.edgenima.app
 
 import android.Manifest
-import android.app.Activity
 import android.app.AlertDialog
 import android.content.ActivityNotFoundException
 import android.content.ClipData
@@ -13,203 +12,120 @@ import android.provider.Settings
 import android.view.View
 import android.view.ViewGroup
 import android.widget.Toast
-import io.github.edgenima.core.CameraBuffer
-import io.github.edgenima.core.OpenRuntime
-import java.io.File
-import java.io.IOException
+import androidx.activity.ComponentActivity
+import androidx.activity.result.ActivityResultLauncher
+import androidx.activity.result.PickVisualMediaRequest
+import androidx.activity.result.contract.ActivityResultContracts.OpenDocument
+import androidx.activity.result.contract.ActivityResultContracts.PickVisualMedia
+import androidx.activity.result.contract.ActivityResultContracts.RequestPermission
+import androidx.core.content.FileProvider
+import androidx.lifecycle.ViewModelProvider
+import kotlinx.coroutines.Job
+import kotlinx.coroutines.MainScope
+import kotlinx.coroutines.launch
 
-/** The one screen: the camera's picture, its score, and the proof that the score is to be believed. */
-abstract class ScoringActivity : Activity(), ScoringListener, FrameSink {
+/** The one screen: a picture, its score, and the proof that the score is to be believed. */
+abstract class ScoringActivity : ComponentActivity() {
     /** The camera. */
     protected abstract fun openFrames(): Frames
 
-    /** What runs the model. */
-    protected open fun openRuntime(): OpenRuntime = OpenRuntime(::LiteRtInterpreter)
-
-    private lateinit var root: View
-    private lateinit var frames: Frames
-    private lateinit var loop: ScoringLoop
+    private val model by lazy { ViewModelProvider(this)[ScoringViewModel::class.java] }
     private lateinit var screen: Screen
-    private lateinit var pictures: BestPictures
-    private val models by lazy { ModelFiles(this) }
-    private val announcer = Announcer()
-    private var model: ModelState = ModelState.Loading
-    private var permission = Permission.NOT_YET
-    private var cameraProblem: String? = null
-    private var facing = Facing.BACK
-    private var running = false
+    private lateinit var frames: Frames
+    private var open: Facing? = null
+    private var showing: Job? = null
+    private var dialog: AlertDialog? = null
 
-    /** The model that somebody opened; null for the bundled one. */
-    private var chosen: Uri? = null
-    private var best: Pair<File, String>? = null
+    private val askForCamera = registerForActivityResult(RequestPermission()) { granted ->
+        val again = shouldShowRequestPermissionRationale(Manifest.permission.CAMERA)
+        val refused = if (again) Permission.NOT_YET else Permission.REFUSED_FOR_GOOD
+        model.allow(if (granted) Permission.GRANTED else refused)
+    }
+    private val openModel = registerForActivityResult(OpenDocument()) { uri -> uri?.let(model::use) }
+    private val openPhotograph = registerForActivityResult(PickVisualMedia()) { uri -> uri?.let(model::score) }
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         setContentView(R.layout.scoring)
-        facing = Facing.entries[savedInstanceState?.getInt(FACING) ?: 0]
-        chosen = savedInstanceState?.getString(MODEL)?.let(Uri::parse)
-        pictures = BestPictures(BestPictures.folder(this))
         frames = openFrames()
-        root = window.decorView.need(R.id.root)
-        root.need<ViewGroup>(R.id.preview).addView(frames.preview)
-        screen = Screen(root)
-        loop = ScoringLoop(BitmapDecoder, openRuntime(), this)
-        click(R.id.switch_camera) {
-            facing = facing.other
-            restart()
+        screen = Screen(window.decorView)
+        window.decorView.need<ViewGroup>(R.id.preview).addView(frames.preview)
+        click(R.id.camera) { if (model.state.value.photograph == null) model.switchCamera() else model.toCamera() }
+        click(R.id.open_photograph) {
+            start(openPhotograph, PickVisualMediaRequest.Builder().setMediaType(PickVisualMedia.ImageOnly).build())
         }
-        click(R.id.open_model) { openModel() }
-        click(R.id.share_best) { shareBest() }
-        click(R.id.message_action) { act() }
+        click(R.id.open_model) { start(openModel, arrayOf("*/*")) }
+        click(R.id.share_best) { model.state.value.best?.let(::share) }
+        click(R.id.message_action) { act(model.state.value.message?.action) }
         click(R.id.proof) { showProof() }
-        use(chosen)
     }
 
     override fun onStart() {
         super.onStart()
         val granted = checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED
-        if (granted) permission = Permission.GRANTED
-        if (!granted && permission == Permission.GRANTED) permission = Permission.NOT_YET
-        running = true
-        restart()
+        model.allow(if (granted) Permission.GRANTED else Permission.NOT_YET)
+        showing = MainScope().launch { model.state.collect(::show) }
     }
 
     override fun onStop() {
-        running = false
-        frames.stop()
-        loop.pause()
+        showing?.cancel()
+        openCamera(null)
+        // Turned, the phone goes on with the same window of time.
+        if (!isChangingConfigurations) model.pause()
         super.onStop()
     }
 
     override fun onDestroy() {
-        loop.close()
+        dialog?.dismiss()
         super.onDestroy()
     }
 
-    override fun onSaveInstanceState(outState: Bundle) {
-        super.onSaveInstanceState(outState)
-        outState.putInt(FACING, facing.ordinal)
-        outState.putString(MODEL, chosen?.toString())
+    private fun show(state: ScreenState) {
+        screen.show(state)
+        openCamera(state.camera)
     }
 
-    private fun restart() {
-        cameraProblem = null
-        if (running && permission == Permission.GRANTED) frames.start(facing, loop.executor, this)
-        show()
+    private fun openCamera(facing: Facing?) {
+        if (facing == open) return
+        open = facing
+        if (facing == null) frames.stop() else frames.start(facing, model)
     }
 
-    // What the camera and the loop say, on their threads.
+    private fun click(id: Int, action: () -> Unit) = window.decorView.need<View>(id).setOnClickListener { action() }
 
-    override fun frame(buffer: CameraBuffer): Unit = loop.frame(buffer)
-
-    override fun problem(text: String): Unit = runOnUiThread {
-        cameraProblem = text
-        show()
-    }
-
-    override fun model(state: ModelState): Unit = runOnUiThread {
-        model = state
-        show()
-    }
-
-    override fun reading(reading: Reading): Unit = runOnUiThread {
-        if (stage() != Stage.Live || !running) return@runOnUiThread
-        screen.score.show(reading)
-        if (announcer.isDue(reading.score.mean, System.nanoTime())) screen.score.announce(reading)
-    }
-
-    override fun best(frame: BestFrame) {
-        try {
-            val file = pictures.keep(frame, System.currentTimeMillis())
-            runOnUiThread { showBest(file, frame) }
-        } catch (error: IOException) {
-            val text = getString(R.string.best_not_kept, error.message)
-            runOnUiThread { Toast.makeText(this, text, Toast.LENGTH_LONG).show() }
+    private fun act(action: Int?) = when (action) {
+        R.string.allow -> askForCamera.launch(Manifest.permission.CAMERA)
+        R.string.settings -> {
+            val page = Uri.fromParts("package", packageName, null)
+            startActivity(Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, page))
         }
+        R.string.bundled_model -> model.use(null)
+        R.string.keep_model -> model.keepModel()
+        else -> model.toCamera()
     }
 
-    private fun showBest(file: File, frame: BestFrame) {
-        best = file to getString(R.string.share_text, frame.mean, frame.std, frame.label)
-        screen.showBest(frame.mean)
-    }
-
-    private fun stage() = Stage.of(model, permission, cameraProblem)
-
-    private fun show(): Unit = screen.show(stage(), model)
-
-    private fun click(id: Int, action: () -> Unit) = root.need<View>(id).setOnClickListener { action() }
-
-    // What somebody taps.
-
-    private fun act() {
-        when (val stage = stage()) {
-            is Stage.NoPermission -> if (stage.forGood) openSettings() else askForCamera()
-            is Stage.ModelRefused -> use(null)
-            is Stage.NoCamera -> restart()
-            Stage.Loading, Stage.Live -> Unit
-        }
-    }
-
-    private fun askForCamera() = requestPermissions(arrayOf(Manifest.permission.CAMERA), ASK_CAMERA)
-
-    override fun onRequestPermissionsResult(requestCode: Int, permissions: Array<String>, grantResults: IntArray) {
-        permission = when {
-            grantResults.firstOrNull() == PackageManager.PERMISSION_GRANTED -> Permission.GRANTED
-            // An answer was given and Android would not ask again; without one the dialog was only put aside.
-            grantResults.isNotEmpty() && !shouldShowRequestPermissionRationale(Manifest.permission.CAMERA) ->
-                Permission.REFUSED_FOR_GOOD
-            else -> Permission.NOT_YET
-        }
-        restart()
-    }
-
-    private fun openSettings() =
-        launch(Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, Uri.fromParts("package", packageName, null)))
-
-    private fun openModel() = launch(
-        Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("*/*"),
-        OPEN_MODEL,
-    )
-
-    override fun onActivityResult(requestCode: Int, resultCode: Int, data: Intent?) {
-        val uri = data?.data
-        if (requestCode == OPEN_MODEL && resultCode == RESULT_OK && uri != null) use(uri)
-    }
-
-    private fun use(model: Uri?) {
-        chosen = model
-        loop.use { if (model == null) models.bundled() else models.chosen(model) }
-    }
-
-    private fun shareBest() {
-        val (file, text) = best ?: return
-        val uri = SharedPictures.uri(this, file)
-        val send = Intent(Intent.ACTION_SEND).setType("image/jpeg").putExtra(Intent.EXTRA_TEXT, text)
+    private fun share(picture: Kept) {
+        val uri = FileProvider.getUriForFile(this, "$packageName.pictures", picture.file)
+        val send = Intent(Intent.ACTION_SEND).setType("image/jpeg").putExtra(Intent.EXTRA_TEXT, picture.text)
             .putExtra(Intent.EXTRA_STREAM, uri).addFlags(Intent.FLAG_GRANT_READ_URI_PERMISSION)
         // The preview in Android's list of apps reads it too; the flag goes along with clip data.
         send.clipData = ClipData.newRawUri(null, uri)
-        launch(Intent.createChooser(send, getString(R.string.share_title)))
+        startActivity(Intent.createChooser(send, getString(R.string.share_title)))
     }
 
-    private fun launch(intent: Intent, code: Int = -1) {
+    private fun <I> start(launcher: ActivityResultLauncher<I>, input: I) {
         try {
-            startActivityForResult(intent, code)
+            launcher.launch(input)
         } catch (_: ActivityNotFoundException) {
             Toast.makeText(this, R.string.no_app, Toast.LENGTH_LONG).show()
         }
     }
 
     private fun showProof() {
-        val told = screen.proof(model)
-        if (told.isEmpty()) return
-        AlertDialog.Builder(this).setTitle(R.string.proof_title).setMessage(told)
+        val text = screen.proof(model.state.value.model)
+        if (text.isEmpty()) return
+        dialog = AlertDialog.Builder(this).setTitle(R.string.proof_title).setMessage(text)
+            .setNeutralButton(R.string.bundled_model) { _, _ -> model.use(null) }
             .setPositiveButton(R.string.close, null).show()
-    }
-
-    private companion object {
-        const val ASK_CAMERA = 1
-        const val OPEN_MODEL = 2
-        const val FACING = "facing"
-        const val MODEL = "model"
     }
 }

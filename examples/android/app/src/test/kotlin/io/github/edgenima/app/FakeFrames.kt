@@ -3,7 +3,6 @@ package io.github.edgenima.app
 import android.content.Context
 import android.view.View
 import io.github.edgenima.core.CameraBuffer
-import java.util.concurrent.Executor
 
 /** A camera that gives what a test hands it. */
 class FakeFrames(context: Context) : Frames {
@@ -11,20 +10,18 @@ class FakeFrames(context: Context) : Frames {
     val started = mutableListOf<Facing>()
     var running = false
         private set
-    private lateinit var executor: Executor
-    lateinit var sink: FrameSink
+    lateinit var model: ScoringViewModel
         private set
 
-    override fun start(facing: Facing, executor: Executor, sink: FrameSink) {
+    override fun start(facing: Facing, model: ScoringViewModel) {
         started += facing
         running = true
-        this.executor = executor
-        this.sink = sink
+        this.model = model
     }
 
     override fun stop() {
         running = false
     }
 
-    fun give(buffer: CameraBuffer): Unit = executor.execute { sink.frame(buffer) }
+    fun give(buffer: CameraBuffer): Unit = model.executor.execute { model.frame(buffer) }
 }

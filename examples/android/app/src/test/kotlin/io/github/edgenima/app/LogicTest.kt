@@ -1,90 +1,47 @@
 package io.github.edgenima.app
 
-import io.github.edgenima.core.Layout
-import io.github.edgenima.core.ProbeResult
-import io.github.edgenima.core.frame
-import java.io.FileNotFoundException
-import java.util.concurrent.LinkedBlockingQueue
-import java.util.concurrent.TimeUnit
+import io.github.edgenima.core.ModelRejected
+import java.nio.ByteBuffer
 import kotlin.test.Test
-import kotlin.test.assertContains
 import kotlin.test.assertEquals
-import kotlin.test.assertFalse
-import kotlin.test.assertIs
-import kotlin.test.assertNotNull
-import kotlin.test.assertTrue
+import kotlin.test.assertFailsWith
+import kotlin.test.assertNull
 
 class LogicTest {
-    private val proven = ModelState.Proven("small@01234567", "8x8", null, emptyList<ProbeResult>())
+    private val proven = ModelState.Proven("small@01234567", "8x8", null, emptyList())
+    private val live = ScreenState(proven, Permission.GRANTED)
 
     @Test
     fun `a refused model is told before anything else`() {
-        val refused = ModelState.Refused("no card", emptyList())
-        val stage = Stage.of(refused, Permission.NOT_YET, "no camera")
-        assertEquals("no card", assertIs<Stage.ModelRefused>(stage).why)
+        val refused = ModelState.Refused("no card", emptyList(), before = false)
+        val message = ScreenState(refused, Permission.NOT_YET, cameraProblem = "no camera").message
+        assertEquals(Message(R.string.model_refused, "no card", action = R.string.bundled_model), message)
     }
 
     @Test
-    fun `scores are shown of a proven model and an open camera only`() {
-        assertEquals(Stage.Live, Stage.of(proven, Permission.GRANTED, null))
-        assertEquals(Stage.Loading, Stage.of(ModelState.Loading, Permission.GRANTED, null))
-        assertIs<Stage.NoCamera>(Stage.of(proven, Permission.GRANTED, "in use"))
-        assertFalse(assertIs<Stage.NoPermission>(Stage.of(proven, Permission.NOT_YET, null)).forGood)
-        assertTrue(assertIs<Stage.NoPermission>(Stage.of(proven, Permission.REFUSED_FOR_GOOD, null)).forGood)
+    fun `scores are shown of a proven model, and an open camera or a photograph`() {
+        assertNull(live.message)
+        assertEquals(R.string.loading, live.copy(model = ModelState.Loading).message?.title)
+        assertEquals("in use", live.copy(cameraProblem = "in use").message?.why)
+        val asked = live.copy(permission = Permission.NOT_YET)
+        assertEquals(R.string.allow, asked.message?.action)
+        assertEquals(R.string.settings, live.copy(permission = Permission.REFUSED_FOR_GOOD).message?.action)
+        assertEquals(R.string.reading_photograph, asked.copy(photograph = Photograph()).message?.title)
+        assertEquals("cut", asked.copy(photograph = Photograph(refused = "cut")).message?.why)
     }
 
     @Test
-    fun `the frame rate is that of the last second`() {
-        val rate = FrameRate()
-        assertEquals(0.0, rate.tick(0))
-        for (frame in 1..40) assertEquals(20.0, rate.tick(frame * 50_000_000L), 1e-9)
-        var last = 0.0
-        for (frame in 1..40) last = rate.tick(2_000_000_000L + frame * 100_000_000L)
-        assertEquals(10.0, last, 1e-9)
-        assertEquals(0.5, rate.tick(8_000_000_000L), 1e-9)
-        rate.reset()
-        assertEquals(0.0, rate.tick(9_000_000_000L))
+    fun `the camera is closed while there is a photograph, a problem or no permission`() {
+        assertEquals(Facing.FRONT, live.copy(facing = Facing.FRONT).camera)
+        assertNull(live.copy(photograph = Photograph()).camera)
+        assertNull(live.copy(cameraProblem = "in use").camera)
+        assertNull(live.copy(permission = Permission.NOT_YET).camera)
     }
 
     @Test
-    fun `more frames a second than are remembered are counted too`() {
-        val rate = FrameRate()
-        var last = 0.0
-        for (frame in 0..500) last = rate.tick(frame * 5_000_000L)
-        assertEquals(200.0, last, 1e-9)
-    }
-
-    @Test
-    fun `a screen reader hears the first score, then changes, and seldom`() {
-        val announcer = Announcer()
-        val second = 1_000_000_000L
-        assertTrue(announcer.isDue(5.0, 0))
-        assertFalse(announcer.isDue(6.0, 4 * second))
-        assertFalse(announcer.isDue(5.05, 6 * second))
-        assertTrue(announcer.isDue(5.2, 7 * second))
-        assertFalse(announcer.isDue(9.0, 8 * second))
-    }
-
-    @Test
-    fun `a model that cannot be read is told in one line`() {
-        val states = LinkedBlockingQueue<ModelState>()
-        val listener = object : ScoringListener {
-            override fun model(state: ModelState) {
-                states += state
-            }
-
-            override fun reading(reading: Reading) = error("a score without a model")
-
-            override fun best(frame: BestFrame) = error("a best frame without a model")
+    fun `a graph that is cut or points anywhere is refused`() {
+        for (bytes in listOf(0, 4, 100).map(::ByteArray) + ByteArray(100) { -1 } + ByteArray(100) { 127 }) {
+            assertFailsWith<ModelRejected> { Graph(ByteBuffer.wrap(bytes)) }
         }
-        ScoringLoop({ error("nothing to decode") }, { error("nothing to run") }, listener).use { loop ->
-            loop.use { throw FileNotFoundException("nothing\nis there") }
-            loop.executor.execute { loop.frame(frame(Layout.RGBA_8888, 8, 8, 0, mirror = false)) }
-            loop.use { ByteArray(0) }
-        }
-        val told = List(4) { assertNotNull(states.poll(10, TimeUnit.SECONDS)) }
-        assertEquals(ModelState.Loading, told[0])
-        assertEquals("the model's file cannot be read: nothing is there", assertIs<ModelState.Refused>(told[1]).why)
-        assertContains(assertIs<ModelState.Refused>(told[3]).why, "not a .tflite")
     }
 }

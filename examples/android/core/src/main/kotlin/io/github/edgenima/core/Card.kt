@@ -1,16 +1,17 @@
 package io.github.edgenima.core
 
+import com.google.gson.JsonArray
 import com.google.gson.JsonElement
 import com.google.gson.JsonObject
 import com.google.gson.JsonParseException
 import com.google.gson.JsonParser
+import com.google.gson.JsonPrimitive
 import com.google.gson.Strictness
 import com.google.gson.stream.JsonReader
 import com.google.gson.stream.JsonToken
 import java.io.IOException
 import java.io.StringReader
 import java.nio.ByteBuffer
-import java.nio.charset.CharacterCodingException
 import java.security.MessageDigest
 import java.util.Base64
 
@@ -51,8 +52,6 @@ public class Card(
     public val name: String,
     public val preprocessing: Preprocessing,
     public val recipe: String,
-    public val licence: String,
-    public val attribution: String,
     public val gate: Verdict?,
     public val tolerance: Tolerance,
     public val probes: List<Probe>,
@@ -97,10 +96,8 @@ public class Card(
                 throw ModelRejected("this JSON is no card: a card starts with \"format\": \"$FORMAT\"")
             }
             val given = raw.asJsonObject["format_version"]
-            val version = given.wholeOrNull()
-            if (version == null || version < 1) {
-                throw ModelRejected("the card's format_version is ${shown(given)}; possible: 1 to $FORMAT_VERSION")
-            }
+            val version = given.wholeOrNull()?.takeIf { it >= 1 }
+                ?: throw ModelRejected("the card's format_version is ${shown(given)}; possible: 1 to $FORMAT_VERSION")
             if (version > FORMAT_VERSION) {
                 throw ModelRejected(
                     "the card has format $version, this app reads up to $FORMAT_VERSION: update the app",
@@ -113,21 +110,20 @@ public class Card(
             "the .tflite carries no card, so nobody knows how it wants its pixels: convert it with edge-nima convert, " +
                 "or put one in with edge-nima card"
 
-        private fun parsed(json: ByteArray): JsonElement = try {
-            val text = Charsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(json)).toString()
-            val reader = JsonReader(StringReader(text)).apply { strictness = Strictness.STRICT }
-            JsonParser.parseReader(reader).also {
-                if (reader.peek() != JsonToken.END_DOCUMENT) throw JsonParseException("more follows its end")
+        private fun parsed(json: ByteArray): JsonElement {
+            val error = try {
+                val text = Charsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(json)).toString()
+                val reader = JsonReader(StringReader(text)).apply { strictness = Strictness.STRICT }
+                val read = JsonParser.parseReader(reader)
+                if (reader.peek() == JsonToken.END_DOCUMENT) return read
+                JsonParseException("more follows its end")
+            } catch (error: JsonParseException) {
+                error
+            } catch (error: IOException) { // not UTF-8, too
+                error
             }
-        } catch (error: JsonParseException) {
-            throw notJson(error)
-        } catch (error: CharacterCodingException) {
-            throw ModelRejected("a card is JSON; this is not (it is not UTF-8)", error)
-        } catch (error: IOException) {
-            throw notJson(error)
+            throw ModelRejected("a card is JSON; this is not (${reason(error)})", error)
         }
-
-        private fun notJson(error: Exception) = ModelRejected("a card is JSON; this is not (${reason(error)})", error)
 
         private fun holdsName(model: ByteArray): Boolean {
             val wanted = CARD_FILE.toByteArray()
@@ -139,89 +135,55 @@ public class Card(
 /** The parts of a card, each checked. */
 private class CardParser(private val raw: JsonObject) {
     fun card(): Card {
-        val name = raw["name"].takeIf { it.isText() }?.asString ?: throw ModelRejected("the card has no name")
-        val preprocessing = raw["preprocessing"].takeIf { it != null && it.isJsonObject }
-            ?: throw ModelRejected("the card has no preprocessing")
-        if (name.isEmpty() || !isOneLine(name)) {
-            throw ModelRejected("the card's name is ${shown(raw["name"])}; possible: one line of text")
+        val name = raw["name"]
+        if (!name.isText() || name.asString.isEmpty() || name.asString.any { it.category in LINES }) {
+            throw ModelRejected("the card's name is ${shown(name)}; possible: one line of text")
         }
-        text("output", "")
-        list("labels")
-        for (key in listOf("source", "converter", "calibration", "agreement")) checkFacts(key)
+        val recipe = raw["recipe"] ?: JsonPrimitive("unknown")
+        if (!recipe.isText()) throw ModelRejected("the card's recipe is not text")
+        val probes = (raw["probes"] ?: JsonArray()) as? JsonArray
+            ?: throw ModelRejected("the card's probes is not a list")
         return Card(
-            name = name,
-            recipe = text("recipe", "unknown"),
-            licence = text("licence", "unknown"),
-            attribution = text("attribution", ""),
-            preprocessing = Preprocessing.parse(preprocessing.asJsonObject),
-            probes = list("probes").map(::probe),
+            name = name.asString,
+            recipe = recipe.asString,
+            preprocessing = Preprocessing.parse(
+                raw["preprocessing"] as? JsonObject ?: throw ModelRejected("the card has no preprocessing"),
+            ),
+            probes = probes.map(::probe),
             gate = raw["gate"]?.takeUnless { it.isJsonNull }?.let { Verdict.parse(it) },
-            tolerance = tolerance(),
+            tolerance =
+            if (raw.has("tolerance")) Tolerance(limit("own"), limit("reference")) else Tolerance(0.001, 0.01),
         )
     }
 
-    private fun text(key: String, otherwise: String): String {
-        val value = raw[key] ?: return otherwise
-        return if (value.isText()) value.asString else throw ModelRejected("the card's $key is not text")
-    }
-
-    private fun list(key: String): List<JsonElement> {
-        val value = raw[key] ?: return emptyList()
-        if (!value.isJsonArray) throw ModelRejected("the card's $key is not a list")
-        return value.asJsonArray.toList()
-    }
-
-    private fun checkFacts(key: String) {
-        val value = raw[key] ?: return
-        val mayBeNothing = key == "calibration" || key == "agreement"
-        if (value.isJsonObject || (value.isJsonNull && mayBeNothing)) return
-        throw ModelRejected("the card's $key is not an object")
-    }
-
-    private fun tolerance(): Tolerance {
-        val given = raw["tolerance"] ?: return Tolerance(0.001, 0.01)
-        if (!given.isJsonObject) throw ModelRejected("the card's tolerance is not an object")
-        fun limit(key: String): Double = given.asJsonObject[key].numberOrNull()?.takeIf { it > 0 && it <= 9 }
-            // A tolerance of more than the scale's nine points is one that nothing can fail.
+    // A tolerance of more than the scale's nine points is one that nothing can fail.
+    private fun limit(key: String): Double =
+        (raw["tolerance"] as? JsonObject)?.get(key).numberOrNull()?.takeIf { it > 0 && it <= 9 }
             ?: throw ModelRejected("the card's tolerance.$key is not a number above 0, at most 9 rating points")
-        return Tolerance(limit("own"), limit("reference"))
-    }
 
     private fun probe(raw: JsonElement): Probe {
-        if (!raw.isJsonObject) throw damaged("it is not an object")
-        fun part(key: String): JsonElement = raw.asJsonObject[key] ?: throw damaged("it has no $key")
-        fun text(key: String): String = part(key).let { if (it.isJsonPrimitive) it.asString else it.toString() }
-        return Probe(
-            name = text("name"),
-            png = base64(text("png")),
-            pixelsSha256 = text("pixels_sha256"),
-            inputSha256 = text("input_sha256"),
-            reference = proportions(part("reference")),
-            own = proportions(part("own")),
-        )
+        fun part(key: String): JsonElement = requireNotNull((raw as? JsonObject)?.get(key)) { "it has no $key" }
+        fun text(key: String): String = part(key).toString().removeSurrounding("\"")
+        return try {
+            Probe(
+                name = text("name"),
+                png = Base64.getDecoder().decode(text("png")),
+                pixelsSha256 = text("pixels_sha256"),
+                inputSha256 = text("input_sha256"),
+                reference = proportions(part("reference")),
+                own = proportions(part("own")),
+            )
+        } catch (error: IllegalArgumentException) {
+            throw ModelRejected("a golden probe of the card is damaged: ${reason(error)}", error)
+        }
     }
 
     private fun proportions(value: JsonElement): DoubleArray {
-        val numbers = if (value.isJsonArray) value.asJsonArray.map { it.numberOrNull() } else listOf(null)
-        if (null in numbers) throw damaged("a rating histogram is a list of numbers")
-        val bins = numbers.filterNotNull().toDoubleArray()
-        try {
-            asDistribution(bins)
-        } catch (error: IllegalArgumentException) {
-            throw damaged(reason(error))
-        }
-        return bins
+        val numbers = (value as? JsonArray)?.map { it.numberOrNull() ?: Double.NaN }
+        return requireNotNull(numbers) { "a rating histogram is a list" }.toDoubleArray().also { asDistribution(it) }
     }
-
-    private fun base64(text: String): ByteArray {
-        if (!BASE64.matches(text)) throw damaged("Only base64 data is allowed")
-        if (text.length % 4 != 0) throw damaged("Incorrect padding")
-        return Base64.getDecoder().decode(text)
-    }
-
-    private fun damaged(what: String) = ModelRejected("a golden probe of the card is damaged: $what")
 
     private companion object {
-        val BASE64 = Regex("[A-Za-z0-9+/]*={0,2}")
+        val LINES = setOf(CharCategory.CONTROL, CharCategory.LINE_SEPARATOR, CharCategory.PARAGRAPH_SEPARATOR)
     }
 }

@@ -75,10 +75,10 @@ private fun judged(result: ProbeResult, limits: Tolerance): ProbeResult {
     // Written so that NaN fails.
     if (!(abs(result.ownGap) <= limits.own && result.largestBin <= limits.own)) {
         val where = if (result.inputSame == true) "" else ", and resizes to another input"
-        problems += "scores otherwise than where it was made (limit ${general(limits.own)}$where)"
+        problems += "scores otherwise than where it was made (limit ${limits.own}$where)"
     }
     if (!(abs(result.referenceGap) <= limits.reference)) {
-        problems += "too far from the float model (limit ${general(limits.reference)})"
+        problems += "too far from the float model (limit ${limits.reference})"
     }
     return if (problems.isEmpty()) result else result.copy(problem = problems.joinToString("; "))
 }

@@ -16,12 +16,10 @@ private const val SUM_TOLERANCE = BINS * 0.5 / 256 + 0.001
  * @throws IllegalArgumentException it is none.
  */
 public fun asDistribution(histogram: DoubleArray): DoubleArray {
-    require(histogram.size == BINS) {
-        "a rating histogram has $BINS bins on its last axis, this one has shape (${histogram.size},)"
+    require(histogram.size == BINS) { "a rating histogram has $BINS bins, this one has ${histogram.size}" }
+    require(histogram.all { it.isFinite() && it >= 0 }) {
+        "a rating histogram holds a value that is not finite, or negative"
     }
-    require(histogram.all { it.isFinite() }) { "a rating histogram holds a value that is not finite" }
-    val smallest = histogram.min()
-    require(smallest >= 0) { "a rating histogram holds a negative value (${general(smallest)})" }
     val total = histogram.sum()
     require(total > 0) { "a rating histogram is all zero: nobody rated" }
     return DoubleArray(BINS) { histogram[it] / total }
@@ -77,7 +75,7 @@ public fun fromOutput(output: DoubleArray): DoubleArray {
     val finite = output.all { it.isFinite() }
     if (!finite || smallest < -1e-6 || abs(total - 1) > SUM_TOLERANCE) {
         throw ModelRejected(
-            "the model's output is not a distribution: it sums to ${told(total)}, smallest value ${told(smallest)}; " +
+            "the model's output is not a distribution: it sums to $total, smallest value $smallest; " +
                 "a NIMA scorer ends in a softmax over ten ratings",
         )
     }
@@ -85,5 +83,3 @@ public fun fromOutput(output: DoubleArray): DoubleArray {
     val all = rounded.sum()
     return DoubleArray(output.size) { rounded[it] / all }
 }
-
-private fun told(value: Double): String = if (value.isFinite()) general(value, 4) else value.toString()

@@ -4,80 +4,45 @@ import com.google.gson.JsonArray
 import com.google.gson.JsonElement
 import com.google.gson.JsonObject
 
-/**
- * What the gate said of a conversion: whether it differs from the float model by no more than it may.
- *
- * @property status "passed", "failed" or "not judged".
- * @property n photographs that it was judged by.
- * @property on which photographs, in words.
- * @property failures statistics outside their tolerance, in words.
- * @property why why it is not judged.
- */
-public data class Verdict(
-    val status: String,
-    val n: Long,
-    val on: String,
-    val failures: List<String>,
-    val why: String,
-) {
+/** What the gate said of a conversion: whether it differs from the float model by no more than it may. */
+public class Verdict private constructor(private val told: String) {
     /** The verdict in one line, with the numbers of a failure or why it is not judged, and on what. */
-    public fun describe(): String {
-        val where = if (on.isEmpty()) "n=$n" else "n=$n, ${escaped(on).take(300)}"
-        val more = if (failures.size > MOST_TOLD) listOf("and ${failures.size - MOST_TOLD} more") else emptyList()
-        val told = (failures.take(MOST_TOLD) + more).joinToString(", ").ifEmpty { escaped(why).take(300) }
-        return "$status ($where)" + if (told.isEmpty()) "" else ": $told"
-    }
+    public fun describe(): String = told
 
     internal companion object {
         private const val MOST_TOLD = 8
-        private const val LARGEST_COUNT = 1L shl 53
         private val STATUSES = listOf("passed", "failed", "not judged")
 
         /** Read what a card holds; throws [ModelRejected] when it is none. */
         fun parse(raw: JsonElement): Verdict {
-            if (!raw.isJsonObject) throw bad("is not an object")
-            val gate = raw.asJsonObject
-            val status = gate["status"]?.takeIf { it.isText() && it.asString in STATUSES }?.asString
-                ?: throw bad("has the status ${shown(gate["status"])}; possible: ${STATUSES.joinToString(", ")}")
-            val n = gate["n"].wholeOrNull()?.takeIf { it in 0 until LARGEST_COUNT }
-                ?: throw bad("has n ${shown(gate["n"])}; possible: a whole number")
-            val failures = gate["failures"] ?: JsonArray()
-            if (!failures.isJsonArray) throw bad("has failures that are not a list")
-            val count = failures.asJsonArray.size()
-            if ((status == "failed") != (count > 0)) throw bad("says $status with $count failures")
-            checkLimits(gate["limits"])
-            return Verdict(status, n, text(gate, "on"), failures.asJsonArray.map(::failure), text(gate, "why"))
+            val gate = raw as? JsonObject ?: throw bad("is not an object")
+            val status = text(gate, "status").takeIf { it in STATUSES }
+                ?: throw bad("has a status that is none of: ${STATUSES.joinToString()}")
+            val n = gate["n"].wholeOrNull()?.takeIf { it >= 0 } ?: throw bad("has n that is not a whole number")
+            val failures = (gate["failures"] ?: JsonArray()) as? JsonArray ?: throw bad("has failures that are no list")
+            if ((status == "failed") == failures.isEmpty) throw bad("says $status with ${failures.size()} failures")
+            val on = text(gate, "on").let { if (it.isEmpty()) "" else ", ${it.take(300)}" }
+            val rest = failures.size() - MOST_TOLD
+            val more = if (rest > 0) listOf("and $rest more") else emptyList()
+            val why = text(gate, "why").take(300)
+            val told = (failures.map(::failure).take(MOST_TOLD) + more).joinToString().ifEmpty { why }
+            return Verdict("$status (n=$n$on)" + if (told.isEmpty()) "" else ": $told")
         }
 
-        private fun text(raw: JsonObject, key: String, told: String = "$key that"): String {
+        private fun text(raw: JsonObject, key: String): String {
             val value = raw[key] ?: return ""
-            return if (value.isText()) value.asString else throw bad("has a $told is not text")
-        }
-
-        private fun checkLimits(limits: JsonElement?) {
-            if (limits == null || limits.isJsonNull) return
-            if (!limits.isJsonObject || limits.asJsonObject.asMap().values.any { it.numberOrNull() == null }) {
-                throw bad("has limits that are not numbers by name")
-            }
+            return if (value.isText()) value.asString else throw bad("has $key that is not text")
         }
 
         private fun failure(raw: JsonElement): String {
-            val item = if (raw.isJsonObject) raw.asJsonObject else JsonObject()
-            val side = item["side"]?.takeIf { it.isText() && it.asString in listOf("min", "max") }?.asString
-            if (!item["statistic"].isText() || side == null) {
-                throw bad("has a failure without a statistic and a side (min or max)")
-            }
-            val undefined = item["value"] == null || item["value"].isJsonNull
-            val value = item["value"].numberOrNull()
+            val item = raw as? JsonObject ?: throw bad("has a failure that is not an object")
+            val bound = mapOf("min" to "at least", "max" to "at most")[text(item, "side")]
             val limit = item["limit"].numberOrNull()
-            if (limit == null || (value == null && !undefined)) {
-                throw bad("has a failure whose value or limit is not a number")
-            }
-            val bound = if (side == "min") "at least" else "at most"
-            val told = if (value == null) "undefined" else general(value)
-            val note = text(item, "note", "failure whose note")
-            val beside = if (note.isEmpty()) "" else "; ${escaped(note).take(200)}"
-            return "${escaped(item["statistic"].asString).take(40)} $told ($bound ${general(limit)}$beside)"
+            val undefined = item["value"] == null || item["value"].isJsonNull
+            val value = if (undefined) "undefined" else item["value"].numberOrNull()
+            if (bound == null || limit == null || value == null) throw bad("has a failure that lacks a part")
+            val beside = text(item, "note").let { if (it.isEmpty()) "" else "; ${it.take(200)}" }
+            return "${text(item, "statistic").take(40)} $value ($bound $limit$beside)"
         }
 
         private fun bad(what: String) = ModelRejected("the card's gate $what")

@@ -46,6 +46,10 @@ public fun pixelsSha256(pixels: ByteArray, height: Int, width: Int): String {
     return hex(digest.digest(pixels))
 }
 
+/** Bytes as lower-case hexadecimal. */
+internal fun hex(bytes: ByteArray): String =
+    bytes.joinToString("") { (it.toInt() and 0xff or 0x100).toString(16).drop(1) }
+
 /**
  * What a decoder makes of an encoded picture: the samples as they are stored in the file, not premultiplied by alpha,
  * not turned by EXIF, no colour profile applied.

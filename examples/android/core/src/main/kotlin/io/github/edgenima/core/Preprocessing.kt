@@ -1,7 +1,11 @@
 package io.github.edgenima.core
 
-import com.google.gson.JsonElement
+import com.google.gson.JsonArray
 import com.google.gson.JsonObject
+import java.math.BigDecimal
+import java.math.MathContext
+import java.math.RoundingMode
+import java.util.Locale
 import kotlin.math.abs
 import kotlin.math.max
 
@@ -104,13 +108,8 @@ public data class Preprocessing(
     internal companion object {
         private val FIELDS = setOf(
             "width", "height", "fit", "filter", "antialias", "channel_order", "scale", "offset", "scaling",
+            "longest_edge", "longest_edge_filter", "layout",
         )
-
-        /** Fields of cards of format 2; null is as good as absent. */
-        private val LATER = setOf("longest_edge", "longest_edge_filter")
-
-        /** The field of cards of format 3, which may have three factors too. */
-        private const val LAYOUT = "layout"
         private const val LARGEST_FACTOR = 1e9
         private const val LARGEST_SIDE = 4096
         private const val LARGEST_EDGE = 65535
@@ -125,98 +124,64 @@ public data class Preprocessing(
          *   score by more than quantisation does.
          */
         internal fun parse(raw: JsonObject): Preprocessing {
-            val given = raw.keySet().filter { it !in LATER || !raw[it].isJsonNull }.toSet()
-            checkFields(given)
-            val fit = choice(raw, "fit", Fit.entries.associateBy { it.name.lowercase() })
-            val filter = choice(raw, "filter", Filter.entries.associateBy { it.name.lowercase() })
-            val smooth = filter != Filter.NEAREST
-            val antialias = choice(raw, "antialias", mapOf("$smooth" to smooth), " with filter ${shown(raw["filter"])}")
-            // In the order in which the command line looks, so that the same fault is told first.
+            val unknown = raw.keySet() - FIELDS
+            if (unknown.isNotEmpty()) {
+                val told = unknown.joinToString().take(200)
+                throw ModelRejected("preprocessing has a part that is not known here: $told")
+            }
+            val lower = { name: Enum<*> -> name.name.lowercase() }
+            val reduces = raw["longest_edge"].let { it != null && !it.isJsonNull }
+            val filter = choice(raw, "filter", Filter.entries, lower)
+            val antialias = raw["antialias"]
+            if (antialias == null || antialias.toString() != "${filter != Filter.NEAREST}") {
+                throw ModelRejected("preprocessing antialias is ${shown(antialias)} with filter ${lower(filter)}")
+            }
+            val says = reduces || raw["longest_edge_filter"].let { it != null && !it.isJsonNull }
+            val averaging = Filter.entries - Filter.NEAREST
             return Preprocessing(
-                fit = fit,
+                fit = choice(raw, "fit", Fit.entries, lower),
                 filter = filter,
-                antialias = antialias,
-                channelOrder = choice(raw, "channel_order", ChannelOrder.entries.associateBy { it.name }),
-                scaling = choice(raw, "scaling", Scaling.entries.associateBy { it.name.lowercase() }),
-                longestEdgeFilter = if ("longest_edge_filter" in given) edgeFilter(raw) else Filter.LANCZOS,
-                axes = if (LAYOUT in given) choice(raw, LAYOUT, Axes.entries.associateBy { it.name }) else Axes.NHWC,
+                antialias = filter != Filter.NEAREST,
+                channelOrder = choice(raw, "channel_order", ChannelOrder.entries) { it.name },
+                scaling = choice(raw, "scaling", Scaling.entries, lower),
+                longestEdgeFilter =
+                if (says) choice(raw, "longest_edge_filter", averaging, lower) else Filter.LANCZOS,
+                axes = if (raw.has("layout")) choice(raw, "layout", Axes.entries) { it.name } else Axes.NHWC,
                 width = whole(raw, "width", LARGEST_SIDE),
                 height = whole(raw, "height", LARGEST_SIDE),
-                longestEdge = if ("longest_edge" in given) whole(raw, "longest_edge", LARGEST_EDGE, "null, ") else null,
+                longestEdge = if (reduces) whole(raw, "longest_edge", LARGEST_EDGE) else null,
                 scale = factor(raw, "scale"),
                 offset = factor(raw, "offset"),
             )
         }
 
-        private fun checkFields(given: Set<String>) {
-            val needed = if ("longest_edge" in given) FIELDS + LATER else FIELDS
-            val told = listOf("missing" to needed - given, "unknown" to given - FIELDS - LATER - LAYOUT)
-                .filter { it.second.isNotEmpty() }
-                .joinToString("; ") { (what, keys) -> "$what ${keys.sorted().joinToString(", ")}" }
-            if (told.isNotEmpty()) {
-                throw ModelRejected("preprocessing is not as it must be: ${escaped(told).take(200)}")
-            }
-        }
+        private fun <T> choice(raw: JsonObject, field: String, possible: List<T>, name: (T) -> String): T =
+            possible.find { raw[field].isText() && name(it) == raw[field].asString }
+                ?: throw refused(raw, field, possible.joinToString { name(it) })
 
-        private fun <T> choice(raw: JsonObject, field: String, possible: Map<String, T>, what: String = ""): T {
-            val given = raw[field]
-            // A text "false" is no false: the JSON type must fit too.
-            val typed = if (field == "antialias") given.isBoolean() else given.isText()
-            return (if (typed) possible[given.asString] else null) ?: throw ModelRejected(
-                "preprocessing $field is ${shown(given)}$what; possible: ${possible.keys.joinToString(", ")}",
-            )
-        }
-
-        private fun edgeFilter(raw: JsonObject): Filter {
-            val averaging = Filter.entries - Filter.NEAREST
-            return choice(raw, "longest_edge_filter", averaging.associateBy { it.name.lowercase() })
-        }
-
-        private fun whole(raw: JsonObject, field: String, largest: Int, otherwise: String = ""): Int {
-            val value = raw[field].wholeOrNull()
-            if (value != null && value in 1..largest) return value.toInt()
-            throw ModelRejected(
-                "preprocessing $field is ${shown(raw[field])}; " +
-                    "possible: ${otherwise}a whole number from 1 to $largest",
-            )
-        }
+        private fun whole(raw: JsonObject, field: String, largest: Int): Int =
+            raw[field].wholeOrNull()?.takeIf { it in 1..largest }?.toInt()
+                ?: throw refused(raw, field, "a whole number from 1 to $largest")
 
         private fun factor(raw: JsonObject, field: String): List<Double> {
             val given = raw[field]
-            val three = given != null && given.isJsonArray && given.asJsonArray.size() == 3
-            val values = (if (three) given.asJsonArray.toList() else listOf(given)).map { it.numberOrNull() }
-            val possible = values.filterNotNull().filter {
-                abs(it) <= LARGEST_FACTOR && (field == "offset" || it != 0.0)
+            val values = if (given is JsonArray && given.size() == 3) given.toList() else listOf(given)
+            return values.map { value ->
+                value.numberOrNull()?.takeIf { abs(it) <= LARGEST_FACTOR && (field == "offset" || it != 0.0) }
+                    ?: throw refused(raw, field, "a finite number (of scale other than 0), or three")
             }
-            if (possible.size == values.size) return possible
-            val other = if (field == "scale") " other than 0" else ""
-            throw ModelRejected("preprocessing $field is ${shown(given)}; possible: a finite number$other, or three")
         }
+
+        private fun refused(raw: JsonObject, field: String, possible: String) =
+            ModelRejected("preprocessing $field is ${shown(raw[field])}; possible: $possible")
     }
 }
 
-internal fun JsonElement?.isText(): Boolean = this != null && isJsonPrimitive && asJsonPrimitive.isString
-
-internal fun JsonElement?.isBoolean(): Boolean = this != null && isJsonPrimitive && asJsonPrimitive.isBoolean
-
-/** A JSON number as a double; null when it is something else, or too large for one. */
-internal fun JsonElement?.numberOrNull(): Double? {
-    if (this == null || !isJsonPrimitive || !asJsonPrimitive.isNumber) return null
-    return asString.toDouble().takeIf { it.isFinite() }
-}
-
-/** A JSON number written without fraction and exponent; null when it is something else, or larger than a Long. */
-internal fun JsonElement?.wholeOrNull(): Long? =
-    if (this != null && isJsonPrimitive && asJsonPrimitive.isNumber) asString.toLongOrNull() else null
-
-/** A value as a message shows it: text in quotes, cut where it would flood the message. */
-internal fun shown(value: JsonElement?): String {
-    val text = whole(value)
-    return if (text.length <= 60) text else text.take(60) + "…"
-}
-
-private fun whole(value: JsonElement?): String = when {
-    value.isText() -> "'${escaped(value!!.asString)}'"
-    value != null && value.isJsonArray -> value.asJsonArray.take(60).joinToString(", ", "[", "]") { whole(it) }
-    else -> value.toString()
+/** A finite number as Python's `format(value, "g")`: six significant digits, of a tie the even one. */
+private fun general(value: Double): String {
+    if (value == 0.0) return "0"
+    val rounded = BigDecimal(value).round(MathContext(6, RoundingMode.HALF_EVEN)).stripTrailingZeros()
+    val exponent = rounded.precision() - rounded.scale() - 1
+    if (exponent in -4 until 6) return rounded.toPlainString()
+    return rounded.movePointLeft(exponent).toPlainString() + String.format(Locale.ROOT, "e%+03d", exponent)
 }

@@ -1,5 +1,9 @@
 package io.github.edgenima.core
 
+import com.google.gson.JsonArray
+import com.google.gson.JsonNull
+import com.google.gson.JsonObject
+
 /**
  * What a model said of one photograph; a line of the files that `edge-nima` reads and writes.
  *
@@ -17,39 +21,19 @@ public class ScoreRecord(
     private val size: Long? = null,
     private val mtimeNs: Long? = null,
 ) {
-    /** One line of a .jsonl file, with its line end. */
+    /** One line of a .jsonl file, with its line end; UTF-8. */
     public fun toJsonLine(): String {
-        val cells = listOf(
-            "name" to quoted(name),
-            "mean" to shortest(score.mean),
-            "std" to shortest(score.std),
-            "distribution" to score.distribution.joinToString(", ", "[", "]", transform = ::shortest),
-            "model" to quoted(model),
-            "elapsed_ms" to shortest(score.elapsedMs),
-            "error" to "null",
-            "preprocessing" to quoted(preprocessing),
-            "size" to size.toString(),
-            "mtime_ns" to mtimeNs.toString(),
-        )
-        return cells.joinToString(", ", "{", "}\n") { (key, value) -> "\"$key\": $value" }
+        val line = JsonObject()
+        line.addProperty("name", name)
+        line.addProperty("mean", score.mean)
+        line.addProperty("std", score.std)
+        line.add("distribution", JsonArray().also { bins -> score.distribution.forEach(bins::add) })
+        line.addProperty("model", model)
+        line.addProperty("elapsed_ms", score.elapsedMs)
+        line.add("error", JsonNull.INSTANCE)
+        line.addProperty("preprocessing", preprocessing)
+        line.addProperty("size", size)
+        line.addProperty("mtime_ns", mtimeNs)
+        return "$line\n"
     }
-}
-
-/** A JSON text in ASCII, as Python's json writes it. */
-private fun quoted(text: String): String = buildString {
-    append('"')
-    for (c in text) {
-        when (c) {
-            '"' -> append("\\\"")
-            '\\' -> append("\\\\")
-            '\n' -> append("\\n")
-            '\r' -> append("\\r")
-            '\t' -> append("\\t")
-            '\b' -> append("\\b")
-            '\u000c' -> append("\\f")
-            in ' '..'~' -> append(c)
-            else -> append("\\u").append(c.code.toString(16).padStart(4, '0'))
-        }
-    }
-    append('"')
 }

@@ -101,7 +101,7 @@ class ScorerTest {
     fun `a model without probes is refused`() {
         val vectors = Vectors.orSkip()
         val card = Card.read(vectors.model)
-        val bare = Card(card.name, card.preprocessing, card.recipe, card.licence, "", null, card.tolerance, emptyList())
+        val bare = Card(card.name, card.preprocessing, card.recipe, null, card.tolerance, emptyList())
         val interpreter = Interpreter(fake(vectors) { }, card.preprocessing)
         val message = assertFailsWith<ModelRejected> { checkModel(bare, interpreter, ImageIoDecoder) }.message
         val wanted = "${card.name} carries no golden probes, so there is nothing to check it by; convert it again"
