@@ -1,0 +1,149 @@
+"""What every suite has: a place to keep measurements, whole processes that are timed, and the inputs."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_nima.measuring import PACKAGES, machine, percentiles, versions
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+EDGE_NIMA = str(Path(sys.executable).with_name("edge-nima"))
+TOOLS = (*PACKAGES, "tensorflow", "keras", "jax", "onnxruntime", "openvino", "nncf", "torch", "pyiqa", "ray", "av",
+         "opencv-python-headless", "simplejpeg")  # fmt: skip
+
+
+class Missing(Exception):
+    """A suite or a case cannot run here; says what it needs."""
+
+
+@dataclass
+class Bench:
+    """One run of some suites."""
+
+    quick: bool = False
+    """Fewer rounds and photographs: to see that it works, not to be quoted."""
+    results: Path = RESULTS
+    data: Path | None = field(default_factory=lambda: Path(os.environ["EDGE_NIMA_DATA"])
+                              if os.environ.get("EDGE_NIMA_DATA") else None)  # fmt: skip
+    """The development data."""
+    suite: str = ""
+    _fixed: dict[str, Any] = field(default_factory=dict)
+
+    def rounds(self, whole: int, quick: int | None = None) -> int:
+        """How often to repeat."""
+        return (max(3, whole // 10) if quick is None else quick) if self.quick else whole
+
+    def photographs(self, folder: str) -> Path:
+        """A folder of the development data.
+
+        Raises:
+            Missing: it is not here.
+        """
+        if self.data is None or not (self.data / folder).exists():
+            raise Missing(f"needs the development data's '{folder}' (EDGE_NIMA_DATA)")
+        return self.data / folder
+
+    def keep(
+        self, case: str, values: Sequence[float] | None = None, unit: str = "ms", threads: int | None = None,
+        peak_mib: float | None = None, versions: Mapping[str, str] | None = None, **more: Any,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Append one measurement to results/SUITE.jsonl, and print it.
+
+        Args:
+            case: what was measured, one name a thing in its suite.
+            values: the measurements; n and percentiles are kept of them.
+            unit: of `values`.
+            threads: of one inference.
+            peak_mib: peak resident memory.
+            versions: of an environment other than this one.
+            more: further keys, JSON; ratios among them.
+        """
+        if not self._fixed:
+            self._fixed = {"machine": machine(), "versions": _versions(), "commit": _commit()}
+        line: dict[str, Any] = {"suite": self.suite, "case": case}
+        if values is not None:
+            line |= {"unit": unit, **percentiles(values)}
+        line |= {"threads": threads} if threads is not None else {}
+        line |= {"peak_mib": round(peak_mib, 1)} if peak_mib is not None else {}
+        line |= more | {"date": datetime.date.today().isoformat(), "quick": self.quick, **self._fixed}
+        if versions is not None:
+            line["versions"] = dict(versions)
+        self.results.mkdir(parents=True, exist_ok=True)
+        with open(self.results / f"{self.suite}.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        shown = {key: value for key, value in line.items() if key not in {"suite", "date", "quick", *self._fixed}}
+        print(json.dumps(shown), flush=True)
+        return line
+
+
+def measured_process(command: Sequence[str | Path], cores: str | None = None) -> tuple[float, float, str]:
+    """Run a command to its end.
+
+    Args:
+        command: the program and its arguments; its standard output is kept, its errors are shown when it fails.
+        cores: which, as taskset takes them; None for all.
+
+    Returns:
+        Wall time (seconds), peak resident memory (MiB), standard output.
+
+    Raises:
+        Missing: it failed.
+    """
+    # As installed programs run: with their compiled bytecode kept.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    pinned = [] if cores is None else ["taskset", "-c", cores]
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as out:
+        started = time.perf_counter()
+        process = subprocess.Popen([*pinned, *map(str, command)], stdout=out, stderr=said, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise Missing(f"{' '.join(map(str, command))[:200]} failed: {said.read().decode(errors='replace')[-1500:]}")
+        out.seek(0)
+        return seconds, usage.ru_maxrss / 1024, out.read().decode()
+
+
+def processes_in_turn(
+    commands: Mapping[str, Sequence[str | Path]], rounds: int
+) -> dict[str, dict[str, list[float]]]:
+    """Whole processes, one after another, round by round, after one round that warms the disk cache.
+
+    Returns:
+        For each: "s" and "mib", a value a round.
+    """
+    found: dict[str, dict[str, list[float]]] = {name: {"s": [], "mib": []} for name in commands}
+    for number in range(-1, rounds):
+        for name, command in commands.items():
+            seconds, mib, _ = measured_process(command)
+            if number >= 0:
+                found[name]["s"].append(seconds)
+                found[name]["mib"].append(mib)
+    return found
+
+
+def median(values: Sequence[float]) -> float:
+    """Of a list, to five digits."""
+    return float(f"{statistics.median(values):.5g}")
+
+
+def _versions() -> dict[str, str]:
+    return versions(TOOLS)
+
+
+def _commit() -> str:
+    told = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return told.stdout.strip() or "unknown"
