@@ -6,6 +6,7 @@ import importlib.util
 import io
 import os
 import stat
+import struct
 import threading
 from functools import cache
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL.JpegImagePlugin import JpegImageFile, jpeg_factory
 
 from edge_nima import storage, tar_members, tiff
 from edge_nima.errors import PictureError, reason
@@ -26,6 +27,9 @@ MAX_MEGAPIXELS = 128.0
 
 
 HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+
+_READ_WHOLE = 1 << 24
+"""Bytes. A file up to this is read at once: decoding looks at its head and its end as well, and seeking reads again."""
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -136,7 +140,9 @@ def open_rgb(
         if status.st_size == 0:
             raise PictureError("empty file: 0 bytes")
         with open(source, "rb") as file:
-            return _decode(file, max_megapixels, least_edge)
+            if status.st_size > _READ_WHOLE:
+                return _decode(file, max_megapixels, least_edge)
+            return _decode_bytes(file.read(), os.fspath(source), max_megapixels, least_edge)
     except PictureError:
         raise
     except (OSError, ValueError) as error:
@@ -168,9 +174,15 @@ _OPENING = threading.Lock()
 def _open(file: Any) -> Image.Image:
     """Pillow's, told of HEIC when it meets some; lazy, as Pillow's."""
     file.seek(0)
-    if file.read(12)[4:8] == b"ftyp":
+    start = file.read(12)
+    if start[4:8] == b"ftyp":
         _register_heif()
     file.seek(0)
+    if start.startswith(b"\xff\xd8\xff"):
+        try:
+            return jpeg_factory(file)  # Image.open imports all common plugins before it looks
+        except (SyntaxError, IndexError, TypeError, struct.error):
+            file.seek(0)
     with _OPENING:
         # Pillow's own limit is a global and warns on stderr; ours is checked before any pixel is decoded.
         pillows, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

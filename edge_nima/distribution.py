@@ -5,6 +5,8 @@ Notation follows Talebi and Milanfar, "NIMA: Neural Image Assessment" (IEEE TIP 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -73,6 +75,18 @@ def rating_std(distribution: ArrayLike) -> Floats:
     gap = RATINGS - (p @ RATINGS)[..., None]
     std: Floats = np.sqrt((p * gap**2).sum(axis=-1))
     return std
+
+
+def moments(distribution: Floats) -> tuple[float, float]:
+    """`mean_rating` and `rating_std` of one distribution that is known to be one, to the bit: without their checks.
+
+    Args:
+        distribution: float64, shape (10,), finite, not negative, not all zero.
+    """
+    p = distribution / distribution.sum()
+    mean = p @ RATINGS
+    gap = RATINGS - mean
+    return min(max(float(mean), 1.0), 10.0), math.sqrt((p * gap**2).sum())
 
 
 def earth_movers_distance(p: ArrayLike, q: ArrayLike, r: float = 2.0) -> Floats:

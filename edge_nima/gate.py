@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -149,6 +148,8 @@ def load_gate(path: str | os.PathLike[str] | None = None) -> Gate:
     source = DEFAULT if path is None else Path(path)
     shown = f"the gate '{printable(source)}'"
     try:
+        import tomllib  # here, where a file is read: each start would pay
+
         raw = tomllib.loads(source.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise RequestError(f"cannot read {shown}: {reason(error)}") from error

@@ -24,6 +24,7 @@ SKIPPED = frozenset(
 THUMBNAILS = ".contact-sheet"
 """An empty file in a folder of thumbnails that `edge_nima.reports.sheet` makes: none of them is a photograph."""
 
+_USUAL = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 _TOLD = 8  # kinds that are told one by one
 
 
@@ -184,7 +185,8 @@ def _in_tar(path: str) -> list[str]:
 
 def looks_like_one(path: str) -> bool:
     """Whether a name ends as photographs do that can be opened here."""
-    return os.path.splitext(path)[1].lower() in photograph_suffixes()
+    suffix = os.path.splitext(path)[1].lower()
+    return suffix in _USUAL or suffix in photograph_suffixes()  # which imports every plugin that Pillow has
 
 
 def _matches(pattern: str) -> list[str]:

@@ -304,7 +304,7 @@ def to_input(rgb: Pixels, how: Preprocessing, out: Pixels | None = None) -> Pixe
     if how.filter == "nearest" and how.reduced_size(width, height) == (width, height):
         # Pillow's NEAREST takes the pixel under each output centre; picking them does the same without two copies
         # of a camera frame (a test holds the two equal).
-        return _finish(_pick(rgb, _where(width, height, how), how), how, out)
+        return _pick(rgb, how, out)
     return _finish(_resize(Image.fromarray(np.ascontiguousarray(rgb)), (width, height), how), how, out)
 
 
@@ -312,8 +312,10 @@ def _resize(
     image: Image.Image, size: tuple[int, int], how: Preprocessing, look: Callable[[Image.Image], None] | None = None
 ) -> Pixels:
     """`size` is the photograph's own: at a DCT scale the sides of `image` are rounded up."""
-    whole = (0.0, 0.0, float(image.width), float(image.height))
-    image = _resample(image, how.reduced_size(*size), how.longest_edge_filter, whole)
+    reduced = how.reduced_size(*size)
+    if reduced != image.size:  # else Pillow would copy it
+        whole = (0.0, 0.0, float(image.width), float(image.height))
+        image = _resample(image, reduced, how.longest_edge_filter, whole)
     if look is not None:
         look(image)
     return np.asarray(_resample(image, (how.width, how.height), how.filter, _box(*image.size, how)))
@@ -364,23 +366,30 @@ def _box(width: int, height: int, how: Preprocessing) -> tuple[float, float, flo
 
 
 @lru_cache(maxsize=8)
-def _where(width: int, height: int, how: Preprocessing) -> NDArray[np.intp]:
-    """For each pixel of the model's input, row by row, the place of its source pixel; kept: cameras do not change."""
+def _where(width: int, height: int, how: Preprocessing) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Of the source: the row of each row of the model's input, and the place in it of each of a row's samples.
+
+    Kept: cameras do not change their size.
+    """
     left, top, right, bottom = _box(width, height, how)
-    rows, columns = _centres(top, bottom, how.height), _centres(left, right, how.width)
-    flat: NDArray[np.intp] = (rows[:, None] * width + columns).ravel()
-    return flat
+    channels = np.arange(3) if how.channel_order == "RGB" else np.arange(3)[::-1]
+    columns = (_centres(left, right, how.width)[:, None] * 3 + channels).ravel()
+    return _centres(top, bottom, how.height), columns
 
 
-_PIXEL = np.dtype("V3")  # three bytes that travel together: three times faster than indexing two axes
-
-
-def _pick(rgb: Pixels, where: NDArray[np.intp], how: Preprocessing) -> Pixels:
-    if not rgb.flags.c_contiguous:
-        rows, columns = np.divmod(where, rgb.shape[1])
-        return rgb[rows, columns].reshape(how.height, how.width, 3)
-    pixels = rgb.reshape(-1, 3).view(_PIXEL)[:, 0]
-    return pixels[where].view(np.uint8).reshape(how.height, how.width, 3)
+def _pick(rgb: Pixels, how: Preprocessing, out: Pixels | None) -> Pixels:
+    height, width = rgb.shape[:2]
+    if out is None:
+        out = np.empty((how.height, how.width, 3), np.uint8)
+    rows, samples = _where(width, height, how)
+    # Whole rows, then single bytes: NumPy has a loop of its own for bytes, none for pixels of three. In mode "raise"
+    # `out` would be buffered.
+    picked = rgb[rows].reshape(how.height, -1)
+    if out.flags.c_contiguous:
+        picked.take(samples, axis=1, out=out.reshape(how.height, -1), mode="clip")
+    else:
+        out[...] = picked.take(samples, axis=1).reshape(out.shape)
+    return out
 
 
 def _centres(start: float, stop: float, count: int) -> NDArray[np.intp]:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from edge_nima.card import Card, read_card
 from edge_nima.decode import MAX_MEGAPIXELS, Pixels, check_rgb
-from edge_nima.distribution import mean_rating, rating_std
+from edge_nima.distribution import moments
 from edge_nima.errors import CardError, ModelError, PictureError, RequestError, printable, reason
 from edge_nima.in_order import in_order
 from edge_nima.interpreter import Interpreter, OpenRuntime, open_runtime
@@ -213,9 +213,13 @@ class Scorer:
             PictureError: it cannot be scored, with the reason.
         """
         started = perf_counter()
-        pixels = self._input(picture, look)
+        ready = self._read(picture, look)
         with self._turn:
-            self._interpreter.pixels[...] = pixels
+            if ready is None:
+                rgb = check_rgb(picture.rgb if isinstance(picture, Frame) else picture)
+                to_input(rgb, self._how, self._interpreter.pixels)
+            else:
+                self._interpreter.pixels[...] = ready
             distribution = self._interpreter.run()
         shown = _name_of(picture) if name is None else name
         return scored(shown, distribution, self.model.label, perf_counter() - started, self._described)
@@ -273,11 +277,12 @@ class Scorer:
 
         return in_order(work, pictures, jobs)
 
-    def _input(self, picture: Any, look: Look | None) -> Pixels:
-        if isinstance(picture, str | os.PathLike | bytes):
-            shown = None if look is None else partial(look, picture)
-            return read_input(picture, self._how, max_megapixels=self.max_megapixels, exact=self.exact, look=shown)
-        return to_input(check_rgb(picture.rgb if isinstance(picture, Frame) else picture), self._how)
+    def _read(self, picture: Any, look: Look | None) -> Pixels | None:
+        """The model's input out of an encoded picture, decoded while other threads infer; None for pixels."""
+        if not isinstance(picture, str | os.PathLike | bytes):
+            return None
+        shown = None if look is None else partial(look, picture)
+        return read_input(picture, self._how, max_megapixels=self.max_megapixels, exact=self.exact, look=shown)
 
 
 def _portable(path: Path) -> Path | None:
@@ -328,10 +333,11 @@ def scored(
         elapsed_s: what it took, seconds.
         preprocessing: as `Preprocessing.describe` says it.
     """
+    mean, std = moments(distribution)
     return ScoreRecord(
         name=name,
-        mean=float(mean_rating(distribution)),
-        std=float(rating_std(distribution)),
+        mean=mean,
+        std=std,
         distribution=tuple(distribution.tolist()),
         model=model,
         elapsed_ms=round(elapsed_s * 1e3, 3),

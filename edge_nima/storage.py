@@ -103,18 +103,18 @@ def fetched_ahead(pictures: Iterable[Any], readers: int) -> Iterator[Any]:
         pictures: read lazily.
         readers: threads; up to half as many more objects are in memory.
     """
-    from concurrent.futures import Future, ThreadPoolExecutor
-
     waiting: deque[Any] = deque()
-    pool: ThreadPoolExecutor | None = None
+    pool: Any = None
 
     def first() -> Any:
         picture = waiting.popleft()
-        return picture.result() if isinstance(picture, Future) else picture
+        return picture.result() if pool is not None and isinstance(picture, Future) else picture
 
     try:
         for picture in pictures:
             if is_uri(picture):
+                from concurrent.futures import Future, ThreadPoolExecutor  # logging and more, which files do without
+
                 pool = pool or ThreadPoolExecutor(readers, thread_name_prefix="edge-nima-fetch")
                 waiting.append(pool.submit(fetch, picture))
             else:

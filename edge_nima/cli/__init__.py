@@ -7,43 +7,65 @@ import errno
 import os
 import sys
 import warnings
+from importlib import import_module
 from typing import Annotated, Any, TextIO
 
 import typer
 import typer.core
 
 from edge_nima import __version__
-from edge_nima.cli import (
-    best,
-    cameras,
-    card,
-    check,
-    compare,
-    convert,
-    data,
-    doctor,
-    examine,
-    models,
-    phone,
-    pick,
-    score,
-    show,
-    train,
-    watch,
-)
 from edge_nima.cli.options import INTERRUPTED, say
 from edge_nima.errors import EdgeNimaError, printable, reason
 
+SECTIONS = {
+    "Photographs": {
+        "score": "Score photographs, best first.",
+        "pick": "Take the best, near-duplicates collapsed, each with the reason.",
+        "examine": "How steady is the score, and does damage lower it?",
+    },
+    "Cameras and phones": {
+        "watch": "Score a camera, keep its best frames, publish its scores.",
+        "best": "Show the best of what a watcher recorded, or export it.",
+        "cameras": "List the cameras that are there.",
+        "phone": "Serve the page that scores on a phone.",
+    },
+    "Models": {
+        "models": "List models known by name, and pull them.",
+        "show": "Show what a model says of itself.",
+        "check": "Run a model's golden probes on this machine.",
+        "bench": "Measure how fast this machine scores.",
+        "convert": "Convert a checkpoint to .tflite, and measure what that cost.",
+        "card": "Put a card into a .tflite scorer that has none.",
+        "compare": "Compare two files of score records.",
+    },
+    "Training": {
+        "data": "Make photographs and ratings ready for training.",
+        "train": "Train a network, and hold it against people.",
+    },
+    "This machine": {"doctor": "Examine board, packages, model and cameras; say what to type next."},
+}
+"""What --help shows, without an import of the modules that say more."""
+
+_COMMANDS = [name for section in SECTIONS.values() for name in section]
+
 
 class _Group(typer.core.TyperGroup):
-    """Says that it was interrupted, where a sub-command has not caught that itself; typer leaves without a word.
+    """Imports a command's module when the command is named: each start pays for one.
 
-    `watch` is made when it is called.
+    Says that it was interrupted, where a sub-command has not caught that itself; typer leaves without a word.
     """
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name, command, rest = super().resolve_command(ctx, args)
-        return name, watch.command() if name == "watch" else command, rest
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = dict.fromkeys(_COMMANDS)  # typer suggests names out of these
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return _command(cmd_name) if cmd_name in self.commands else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(7), text) for name, text in commands.items()])
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -53,6 +75,19 @@ class _Group(typer.core.TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
 
 
+def _command(name: str) -> Any:
+    """The command of a module of its name: its `app`, what its `command()` makes, or its function of that name."""
+    module = import_module(f"edge_nima.cli.{name}")
+    if hasattr(module, "command"):
+        return module.command()
+    app = getattr(module, "app", None)
+    if app is None:
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        app.command(name, cls=getattr(module, "Command", None))(getattr(module, name))
+    return typer.main.get_command(app)
+
+
+# Without rich, whose help takes longer to import than this file and all that it needs; sub-commands have it.
 app = typer.Typer(
     name="edge-nima",
     cls=_Group,
@@ -60,23 +95,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode=None,
 )
-app.command("score")(score.score)
-app.command("pick")(pick.pick)
-app.command("show")(show.show)
-app.command("card")(card.card)
-app.command("check")(check.check)
-app.command("watch")(watch.watch)
-app.command("phone")(phone.phone)
-app.command("cameras")(cameras.cameras)
-app.command("doctor")(doctor.doctor)
-app.command("best")(best.best)
-app.command("convert", cls=convert.Command)(convert.convert)
-app.command("compare")(compare.compare)
-app.command("examine")(examine.examine)
-app.add_typer(models.app, name="models")
-app.add_typer(data.app, name="data")
-app.add_typer(train.app, name="train")
 
 # typer carries click inside itself in some versions and beside itself in others.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -122,8 +142,9 @@ def run(arguments: list[str]) -> int:
         return _complain("interrupted", INTERRUPTED)
     except _UsageError as error:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
-        if not message:
-            return 2  # no arguments: typer has printed the help
+        if not message or message.startswith("Usage:"):  # no arguments: of a sub-command typer has printed the help
+            print(message or "", end="\n" if message else "")
+            return 2
         return _complain(f"{message.splitlines()[0]} (edge-nima --help)", 2)
     except (BrokenPipeError, SystemExit):
         # The reader, `head` say, has what it wanted. typer wraps the streams and makes a SystemExit of it.

@@ -6,7 +6,7 @@ import typer
 
 from edge_nima.cli import data_balance, data_download, data_explore, data_import, data_pack, data_split, data_verify
 
-app = typer.Typer(help="Photographs and ratings, made ready for training.", no_args_is_help=True)
+app = typer.Typer(help="Photographs and ratings, made ready for training.", no_args_is_help=True, add_completion=False)
 app.command("import")(data_import.import_)
 app.command("verify")(data_verify.verify)
 app.command("explore")(data_explore.explore)

@@ -9,7 +9,7 @@ import typer
 from edge_nima.cli.progress import byte_progress
 from edge_nima.errors import printable
 
-app = typer.Typer(help="Models known by name.", no_args_is_help=True)
+app = typer.Typer(help="Models known by name.", no_args_is_help=True, add_completion=False)
 
 
 @app.command("list")

@@ -125,10 +125,8 @@ def score(
     """
     from edge_nima.decode import MAX_MEGAPIXELS
     from edge_nima.listing import find_all, needs_listing
-    from edge_nima.percentiles import read_percentiles
     from edge_nima.photographs import LeftOut
     from edge_nima.scorer import open_scorer
-    from edge_nima.sidecars import parse_stars
 
     started = perf_counter()
     for option, value in (("--min-score", min_score), ("--max-megapixels", max_megapixels)):
@@ -152,8 +150,15 @@ def score(
     refuse_loss(kind, output, overwrite, resume, bool(top or min_score))
     if not xmp and (xmp_style or xmp_stars or xmp_replace):
         raise RequestError("--xmp-style, --xmp-stars and --xmp-replace go with --xmp")
-    parse_stars(xmp_stars)
-    others = None if against is None else read_percentiles(against)
+    if xmp:
+        from edge_nima.sidecars import parse_stars
+
+        parse_stars(xmp_stars)
+    others = None
+    if against is not None:
+        from edge_nima.percentiles import read_percentiles
+
+        others = read_percentiles(against)
     left_out = LeftOut()
     photographs = find_all(paths, column=column, exclude=exclude or (), left_out=left_out)
     read = [path for path in photographs if isinstance(path, Path)]

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Protocol, Self
 from edge_nima.cli.options import bars
 from edge_nima.errors import OutputError, escaped, printable, reason
 from edge_nima.records import COLUMNS, FileStamp, RecordFile, ScoreRecord, format_record, is_special, write_whole
-from edge_nima.reports.terminal import can_show
 
 if TYPE_CHECKING:
     from edge_nima.percentiles import Percentiles
@@ -127,6 +126,8 @@ def _table(records: list[ScoreRecord], to_terminal: bool, against: Percentiles |
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from edge_nima.reports.terminal import can_show
 
     if not records:
         return ""
