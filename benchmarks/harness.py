@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import statistics
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_nima.measuring import PACKAGES, machine, percentiles, versions
+from edge_nima.measuring import PACKAGES, measurement, versions
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -71,19 +70,18 @@ class Bench:
             more: further keys, JSON; ratios among them.
         """
         if not self._fixed:
-            self._fixed = {"machine": machine(), "versions": _versions(), "commit": _commit()}
-        line: dict[str, Any] = {"suite": self.suite, "case": case}
-        if values is not None:
-            line |= {"unit": unit, **percentiles(values)}
-        line |= {"threads": threads} if threads is not None else {}
-        line |= {"peak_mib": round(peak_mib, 1)} if peak_mib is not None else {}
-        line |= more | {"date": datetime.date.today().isoformat(), "quick": self.quick, **self._fixed}
+            self._fixed = {"versions": _versions(), "commit": _commit()}
+        more |= {"peak_mib": round(peak_mib, 1)} if peak_mib is not None else {}
+        line = measurement(self.suite, case, values, unit, threads, **more)
+        line |= {"quick": self.quick, **self._fixed}
         if versions is not None:
             line["versions"] = dict(versions)
         self.results.mkdir(parents=True, exist_ok=True)
         with open(self.results / f"{self.suite}.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        shown = {key: value for key, value in line.items() if key not in {"suite", "date", "quick", *self._fixed}}
+        shown = {
+            key: value for key, value in line.items() if key not in {"suite", "date", "quick", "machine", *self._fixed}
+        }
         print(json.dumps(shown), flush=True)
         return line
 
@@ -117,9 +115,7 @@ def measured_process(command: Sequence[str | Path], cores: str | None = None) ->
         return seconds, usage.ru_maxrss / 1024, out.read().decode()
 
 
-def processes_in_turn(
-    commands: Mapping[str, Sequence[str | Path]], rounds: int
-) -> dict[str, dict[str, list[float]]]:
+def processes_in_turn(commands: Mapping[str, Sequence[str | Path]], rounds: int) -> dict[str, dict[str, list[float]]]:
     """Whole processes, one after another, round by round, after one round that warms the disk cache.
 
     Returns:

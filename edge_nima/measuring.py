@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import math
 import os
 import platform
 import statistics
@@ -52,16 +54,44 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     return {"n": len(ordered), **{f"p{cut}": float(f"{cuts[cut - 1]:.5g}") for cut in (50, 90, 99)}}
 
 
-def in_turn(jobs: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 5) -> dict[str, list[float]]:
+def measurement(
+    suite: str, case: str, values: Sequence[float] | None = None, unit: str = "ms", threads: int | None = None,
+    **more: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """One measurement, as a line of JSON has it in benchmarks/results and from `edge-nima bench --json`.
+
+    Args:
+        suite: what it belongs to.
+        case: what was measured.
+        values: the single measurements, of which n and percentiles are kept.
+        unit: of `values`.
+        threads: of one inference.
+        more: further keys, JSON.
+    """
+    line: dict[str, Any] = {"suite": suite, "case": case}
+    if values is not None:
+        line |= {"unit": unit, **percentiles(values)}
+    if threads is not None:
+        line["threads"] = threads
+    return line | more | {"date": datetime.date.today().isoformat(), "machine": machine(), "versions": versions()}
+
+
+def in_turn(
+    jobs: Mapping[str, Callable[[], object]], rounds: int = 100_000, warm_up: int = 5, seconds: float = math.inf
+) -> dict[str, list[float]]:
     """Milliseconds of each job: they run one after another, round by round, so that a drift of the machine hits all.
 
     Args:
         jobs: what to time, by name.
-        rounds: how often each is timed.
+        rounds: how often each is timed at most.
         warm_up: rounds before, which do not count.
+        seconds: after which no round begins but the first three.
     """
     times: dict[str, list[float]] = {name: [] for name in jobs}
+    due = perf_counter() + seconds
     for number in range(-warm_up, rounds):
+        if number >= 3 and perf_counter() > due:
+            break
         for name, job in jobs.items():
             started = perf_counter()
             job()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from edge_nima import cli
 from edge_nima.cli import run
 
 LONG = "n" * 300
@@ -28,9 +31,6 @@ def test_a_file_that_cannot_be_opened_is_usage_and_named(
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 def test_a_full_disk_behind_stdout_is_a_failure_to_write(capsys: pytest.CaptureFixture[str]) -> None:
-    import subprocess
-    import sys
-
     photos = Path(__file__).parents[1] / "examples" / "photos"
     with open("/dev/full", "w") as full:
         done = subprocess.run(
@@ -42,3 +42,33 @@ def test_a_full_disk_behind_stdout_is_a_failure_to_write(capsys: pytest.CaptureF
         )
     assert done.returncode == 1
     assert done.stderr.strip().endswith("cannot write: No space left on device")
+
+
+def test_help_lists_every_command_and_imports_neither_rich_nor_numpy() -> None:
+    program = (
+        "import sys\nfrom edge_nima.cli import run\n"
+        "code = run(['--help'])\n"
+        "print(code, sorted({'rich', 'numpy', 'PIL'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr == "0 []\n"
+    modules = {path.stem for path in Path(cli.__file__).parent.glob("[a-z]*.py")}
+    for commands in cli.SECTIONS.values():
+        for name, text in commands.items():
+            assert name in modules
+            assert f"  {name.ljust(7)}  {text}\n" in done.stdout
+
+
+@pytest.mark.parametrize("name", [name for commands in cli.SECTIONS.values() for name in commands])
+def test_every_command_has_a_help_of_its_own(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    assert f"edge-nima {name}" in capsys.readouterr().out
+
+
+def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    told = capsys.readouterr()
+    assert told.out.startswith("Usage: edge-nima")
+    assert told.err == ""
+    assert run(["scor"]) == 2
+    assert "Did you mean 'score'" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from benchmarks.harness import Bench
@@ -28,13 +30,13 @@ def run(bench: Bench) -> None:
     for file in files.values():
         scorer, bare_one = open_scorer(file, 1), Interpreter(file.content, file.card.preprocessing, 1)
         for (width, height), frame in frames.items():
-            jobs = {"score": lambda frame=frame: scorer.score(frame), "invoke": bare_one.invoke}
+            jobs = {"score": partial(scorer.score, frame), "invoke": bare_one.invoke}
             times = in_turn(jobs, bench.rounds(200))
             bench.keep("score an array", times["score"], threads=1, model=file.label, size=f"{width}x{height}",
                        invoke=percentiles(times["invoke"]), to_invoke=ratio(times, "score", "invoke"))  # fmt: skip
     how = files[MODELS[0]].card.preprocessing
     for (width, height), frame in frames.items():
-        times = in_turn({"to_input": lambda frame=frame: to_input(frame, how)}, bench.rounds(100))
+        times = in_turn({"to_input": partial(to_input, frame, how)}, bench.rounds(100))
         bench.keep("array to input", times["to_input"], size=f"{width}x{height}")
 
 
