@@ -114,7 +114,11 @@ def small(*before: Any, size: int | None = 64, activation: str = "silu") -> Any:
     return lively(keras.Model(first, layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(x))))
 
 
-@pytest.mark.parametrize("ending", [".h5", ".keras"])
+EXHAUSTIVE = [pytest.mark.slow, pytest.mark.exhaustive]
+"""For the rest of a product of parameters of which the default run has each value once."""
+
+
+@pytest.mark.parametrize("ending", [pytest.param(".h5", marks=EXHAUSTIVE), ".keras"])
 @pytest.mark.parametrize(
     "made",
     [
@@ -157,8 +161,14 @@ def test_an_output_in_a_list_or_dictionary_is_taken_out(tmp_path: Path) -> None:
         assert tuple(checkpoint.call(np.zeros((1, 64, 64, 3), np.float32)).shape) == (1, 10)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("ending", [".h5", ".keras"])
+@pytest.mark.parametrize(
+    ("policy", "ending"),
+    [
+        ("mixed_float16", ".keras"), ("mixed_bfloat16", ".h5"),
+        pytest.param("mixed_float16", ".h5", marks=EXHAUSTIVE),
+        pytest.param("mixed_bfloat16", ".keras", marks=EXHAUSTIVE),
+    ],
+)  # fmt: skip
 def test_half_precision_is_taken_in_float32(policy: str, ending: str, tmp_path: Path) -> None:
     import keras
 
@@ -339,11 +349,16 @@ def legacy_weights(model: Any, path: Path, skip: str = "", reshape: str = "", la
                 group.create_dataset(name, data=value[..., :1] if layer.name == reshape else value)
 
 
-@pytest.mark.parametrize("form", ["Keras 2", "Keras 3"])
-@pytest.mark.parametrize("shape", ["flat", "nested"])
+@pytest.mark.parametrize(
+    ("shape", "form"),
+    [
+        ("flat", "Keras 2"), ("nested", "Keras 3"),
+        pytest.param("flat", "Keras 3", marks=EXHAUSTIVE), pytest.param("nested", "Keras 2", marks=EXHAUSTIVE),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize(
     "kind",
-    [pytest.param(kind, marks=pytest.mark.slow if kind in {"V3Large", "EfficientNetB0"} else ()) for kind in WEIGHTS],
+    [pytest.param(kind, marks=EXHAUSTIVE if kind in {"V3Large", "EfficientNetB0"} else ()) for kind in WEIGHTS],
 )
 def test_weights_alone_find_their_network(kind: str, shape: str, form: str, tmp_path: Path) -> None:
     network = WEIGHTS[kind](flat if shape == "flat" else nested)

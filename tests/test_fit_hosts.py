@@ -124,6 +124,7 @@ LONG = (*GENTLE, "phase1.epochs=40", "phase1.learning_rate=1e-3", "phase2.epochs
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_signal_to_one_stops_all_and_they_go_on(photographs: Path, tmp_path: Path) -> None:
     with processes(photographs, tmp_path, *LONG) as both:
         both[0].says("phase 1, epoch 3/40")
