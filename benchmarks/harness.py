@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 EDGE_NIMA = str(Path(sys.executable).with_name("edge-nima"))
 TOOLS = (*PACKAGES, "tensorflow", "keras", "jax", "onnxruntime", "openvino", "nncf", "torch", "pyiqa", "ray", "av",
-         "opencv-python-headless", "simplejpeg")  # fmt: skip
+         "opencv-python-headless", "simplejpeg", "array-record", "grain")  # fmt: skip
 
 
 class Missing(Exception):
@@ -44,8 +45,23 @@ class Bench:
         """How often to repeat."""
         return (max(3, whole // 10) if quick is None else quick) if self.quick else whole
 
+    def cases(self, *cases: Callable[[Bench], None]) -> None:
+        """Run cases of a suite; one that cannot run does not stop the others.
+
+        Raises:
+            Missing: at the end, if any could not run; says which.
+        """
+        missing = []
+        for case in cases:
+            try:
+                case(self)
+            except Missing as error:
+                missing.append(f"{case.__name__} {error}")
+        if missing:
+            raise Missing("; ".join(missing))
+
     def photographs(self, folder: str) -> Path:
-        """A folder of the development data.
+        """A folder or file of the development data.
 
         Raises:
             Missing: it is not here.
@@ -102,17 +118,39 @@ def measured_process(command: Sequence[str | Path], cores: str | None = None) ->
     # As installed programs run: with their compiled bytecode kept.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     pinned = [] if cores is None else ["taskset", "-c", cores]
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as out:
-        started = time.perf_counter()
-        process = subprocess.Popen([*pinned, *map(str, command)], stdout=out, stderr=said, env=environment)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as measured:
+        measure = [sys.executable, "-S", "-E", "-c", _MEASURE, str(measured.fileno())]
+        whole = [*measure, *pinned, *map(str, command)]
+        done = subprocess.run(whole, stdout=out, stderr=said, env=environment, pass_fds=[measured.fileno()])
+        for file in (said, out, measured):
+            file.seek(0)
+        if done.returncode:
             raise Missing(f"{' '.join(map(str, command))[:200]} failed: {said.read().decode(errors='replace')[-1500:]}")
-        out.seek(0)
-        return seconds, usage.ru_maxrss / 1024, out.read().decode()
+        seconds, kib = map(float, measured.read().split())
+        return seconds, kib / 1024, out.read().decode()
+
+
+_MEASURE = """
+import os, resource, subprocess, sys, time
+began = time.perf_counter()
+code = subprocess.run(sys.argv[2:]).returncode
+seconds, most = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+os.write(int(sys.argv[1]), f"{seconds} {most}".encode())
+sys.exit(1 if code else 0)
+"""
+# Started by a small process: ru_maxrss of a child is at least its parent's, and this one may have grown.
+
+
+def alone(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of a module returns, called in a new process: its memory and imports are its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def peak_mib() -> float:
+    """Peak resident memory of this process, MiB."""
+    # Not ru_maxrss: a child begins with its parent's.
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 
 def processes_in_turn(commands: Mapping[str, Sequence[str | Path]], rounds: int) -> dict[str, dict[str, list[float]]]:

@@ -1,46 +1,68 @@
-"""A viewer of the page, as a browser is one: events, and picture after picture. For watch_overhead.py.
-
-usage: page_viewer.py PORT [never-reads]        until it is killed; then "N pictures" is what it had seen
-"""
+"""A viewer of the watcher's page in a process of its own, as a browser is one: events, and picture after picture."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
-import signal
+import multiprocessing
 import socket
-import sys
 import threading
 import time
-
-PORT = int(sys.argv[1])
-seen = 0
-
-
-def events() -> http.client.HTTPResponse:
-    """An open stream of events."""
-    line = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
-    line.request("GET", "/events")
-    answer = line.getresponse()  # owns the connection: let go of, it ends
-    while not (told := answer.readline()).startswith(b"data: "):
-        if not told:
-            raise http.client.HTTPException("no events")
-    return answer
+from collections.abc import Iterator
+from typing import Any
 
 
-def look() -> None:
-    """Fetch pictures as they come, and read the events meanwhile."""
-    global seen
-    stream = events()
-    threading.Thread(target=_read, args=(stream,), daemon=True).start()
-    pictures = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
-    after = 0
+@contextlib.contextmanager
+def viewer(port: int, reads: bool = True) -> Iterator[None]:
+    """Somebody who looks at the page at that port, now or once it is there; or who asks for pictures, never reading."""
+    spawn = multiprocessing.get_context("spawn")
+    seen = spawn.RawValue("i", 0)
+    process = spawn.Process(target=_view, args=(port, reads, seen), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+    assert not reads or seen.value > 10, f"the viewer saw {seen.value} pictures"
+
+
+def free_port() -> int:
+    """A port that nobody listens at now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _view(port: int, reads: bool, seen: Any) -> None:
     while True:
-        pictures.request("GET", f"/live.jpg?after={after}")
-        answer = pictures.getresponse()
+        with contextlib.suppress(OSError, http.client.HTTPException):  # not up yet, or it closed the connection
+            _look(port, seen) if reads else _stare(port)
+        time.sleep(0.2)
+
+
+def _events(port: int) -> http.client.HTTPResponse:
+    """An open stream of events, once its first one has come."""
+    answer = _get(http.client.HTTPConnection("127.0.0.1", port, timeout=10), "/events")
+    while not (line := answer.readline()).startswith(b"data: "):
+        if not line:
+            raise http.client.HTTPException("no events")
+    return answer  # owns the connection, which ends with it
+
+
+def _get(connection: http.client.HTTPConnection, path: str) -> http.client.HTTPResponse:
+    connection.request("GET", path)
+    return connection.getresponse()
+
+
+def _look(port: int, seen: Any) -> None:
+    threading.Thread(target=_read, args=(_events(port),), daemon=True).start()
+    pictures, after = http.client.HTTPConnection("127.0.0.1", port, timeout=10), 0
+    while True:
+        answer = _get(pictures, f"/live.jpg?after={after}")
         answer.read()
         if answer.status == 200:
-            after, seen = int(answer.headers["X-Number"]), seen + 1
+            after, seen.value = int(answer.headers["X-Number"]), seen.value + 1
         elif answer.status != 204:
             raise http.client.HTTPException(f"status {answer.status}")
 
@@ -51,26 +73,10 @@ def _read(stream: http.client.HTTPResponse) -> None:
             pass
 
 
-def stare() -> None:
-    """Ask for pictures and never read one."""
-    stream = events()
-    line = socket.socket()
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    line.connect(("127.0.0.1", PORT))
-    with stream, line:
+def _stare(port: int) -> None:
+    with _events(port), socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", port))
         while True:
-            line.sendall(f"GET /live.jpg?after=0 HTTP/1.1\r\nHost: 127.0.0.1:{PORT}\r\n\r\n".encode())
+            connection.sendall(f"GET /live.jpg?after=0 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
             time.sleep(0.1)
-
-
-def leave(*_: object) -> None:
-    """Say what was seen."""
-    print(f"{seen} pictures", flush=True)
-    sys.exit(0)
-
-
-signal.signal(signal.SIGTERM, leave)
-while True:
-    with contextlib.suppress(OSError, http.client.HTTPException):  # not up yet, or it let us go
-        stare() if "never-reads" in sys.argv else look()
-    time.sleep(0.2)

@@ -1,0 +1,223 @@
+"""Pages out of results: docs/benchmarks.md, its plot, README's tables, and the boards that `edge-nima bench` knows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import ROOT
+from edge_nima.bench import BOARDS
+
+Line = dict[str, Any]
+PAGE, PLOT, README = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks.svg", ROOT / "README.md"
+NAMES = {
+    "edge_nima": "**edge_nima**", "edge_nima_batch": "**edge_nima**", "idealo_keras": "idealo's way: Keras",
+    "onnx_runtime": "ONNX Runtime", "openvino_runtime": "OpenVINO", "naive_tflite": "the usual TFLite sample",
+    "litert_samples": "litert-samples' recipe", "pyiqa_nima": "pyiqa's nima (another backbone, random weights)",
+}  # fmt: skip
+
+
+def write_report(results: Path) -> None:
+    """Write everything that is made of the results in a folder.
+
+    The last run of each suite counts: the lines of the same date, commit and machine as the last one that is not quick.
+    """
+    found = read_results(results)
+    PAGE.write_text(page(found), encoding="utf-8")
+    README.write_text(with_tables(README.read_text(encoding="utf-8"), found), encoding="utf-8")
+    BOARDS.write_text("".join(json.dumps(line) + "\n" for line in boards(results)), encoding="utf-8")
+    plot(found)
+
+
+def read_results(results: Path) -> dict[str, list[Line]]:
+    """The last run of each suite."""
+    found = {}
+    for path in sorted(results.glob("*.jsonl")):
+        lines = [line for line in _lines(path) if not line.get("quick")]
+        if lines:
+            found[path.stem] = [line for line in lines if _run(line) == _run(lines[-1])]
+    return found
+
+
+def boards(results: Path) -> list[Line]:
+    """The bare bundled models, the last measurement of each machine, model and thread count."""
+    latest: dict[tuple[Any, ...], Line] = {}
+    for line in _lines(results / "latency.jsonl"):
+        if line["case"] == "invoke" and not line.get("quick"):
+            machine = line["machine"]
+            key = (machine["board"], *machine["instructions"], line["model"].partition("@")[0], line["threads"])
+            latest[key] = line
+    kept = ("model", "threads", "n", "p50", "p90", "p99", "date", "machine", "versions")
+    return [{name: line[name] for name in kept} for line in latest.values()]
+
+
+def with_tables(text: str, found: dict[str, list[Line]]) -> str:
+    """A page with what is between `<!-- benchmarks: NAME -->` and `<!-- end -->` made anew."""
+    for name, make in TABLES.items():
+        start = f"<!-- benchmarks: {name} -->\n"
+        before, mark, rest = text.partition(start)
+        if mark:
+            text = before + start + make(found) + "<!-- end -->" + rest.partition("<!-- end -->")[2]
+    return text
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; numbers to the right."""
+    rows = [[_text(cell) for cell in row] for row in rows]
+    right = [all(not row[i] or row[i].lstrip("*-")[:1].isdigit() or row[i].startswith(".") for row in rows)
+             for i in range(len(headings))]  # fmt: skip
+    rule = "|".join("---:" if side else "---" for side in right)
+    return "\n".join([f"| {' | '.join(headings)} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+def variants(found: dict[str, list[Line]]) -> str:
+    """What each recipe costs."""
+    lines = found["recipes"]
+    plain = next(line["p50"] for line in lines if line["recipe"] == "int8")
+    first = lines[0]
+    return (
+        f"{first['photographs']} OASIS photographs that no recipe has seen, calibrated on {first['calibration']} of "
+        f"BIQ2021, against the Keras model; differences\nof the mean in rating points. Latency: the bare interpreter, "
+        f"one thread, median of {first['n']}, as a ratio to plain int8 in the\nsame run ({plain:.1f} ms). "
+        f"{_where(first)}\n\n"
+    ) + table(
+        ["recipe", "MB", "MAE", "bias", "p99", "rank correlation", "flips at 5", "latency", "gate"],
+        [
+            [line["recipe"], f"{line['bytes'] / 1e6:.1f}", _small(line["mae"]), _small(line["bias"], "+"),
+             _small(line["error_p99"]), f"{line['srcc']:.4f}", f"{line['flips']:.1%}", f"{line['p50'] / plain:.2f}",
+             line["gate"]]
+            for line in lines
+        ],
+    )  # fmt: skip
+
+
+def peers(found: dict[str, list[Line]]) -> str:
+    """Speed and agreement, ours and the peers'."""
+    agreement = {(line["peer"], line["variant"]): line for line in found["agreement"] if line["case"] == "agreement"}
+    rates = {}
+    for line in found["throughput"]:
+        if line["case"] == "start left out" and line["size"] == "500 px":
+            key = (line["peer"], line["variant"])
+            if line["p50"] > rates.get(key, {"p50": 0})["p50"]:
+                rates[key] = line
+    bare = {(line["peer"], line["variant"]): line for line in found["latency"] if line["case"] == "peer invoke"}
+    rows = []
+    for key in {**agreement, **rates}:
+        told, rate, ms = agreement.get(key), rates.get(key), bare.get(key)
+        if key[1] == "decode-and-invoke":
+            continue
+        rows.append([
+            _who(*key), "" if ms is None else f"{ms['p50']:.1f}", "" if rate is None else f"{rate['p50']:.0f}",
+            *(["", "", ""] if told is None else [_small(told["mae"]), f"{told['srcc']:.4f}", f"{told['flips']:.1%}"]),
+        ])  # fmt: skip
+    rows.sort(key=lambda row: (row[3] == "", float(row[3] or 0)))
+    n = found["agreement"][0]["photographs"]
+    return f"{n} OASIS photographs, both cores. {_where(found['agreement'][0])}\n\n" + table(
+        ["", "ms, one thread", "photographs a second", "MAE", "rank correlation", "flips at 5"], rows
+    )
+
+
+def start(found: dict[str, list[Line]]) -> str:
+    """Cold start and folders."""
+    lines = [line for line in found["start"] if line.get("unit")]
+    return f"{_where(lines[0])}\n\n" + table(
+        ["whole process", "s", "peak MiB"],
+        [[line["case"] + (f", {_who(line['peer'], line['variant'])}" if "peer" in line else ""), f"{line['p50']:.3f}",
+          f"{line['peak_mib']:.0f}" if "peak_mib" in line else ""] for line in lines],
+    )  # fmt: skip
+
+
+TABLES: dict[str, Callable[[dict[str, list[Line]]], str]] = {"variants": variants, "peers": peers, "start": start}
+ABOUT = "commit machine versions date suite quick unit n p50 p90 p99 case"
+
+
+def page(found: dict[str, list[Line]]) -> str:
+    """docs/benchmarks.md."""
+    parts = [(ROOT / "benchmarks" / "page.md").read_text(encoding="utf-8")]
+    text = with_tables(parts[0], found)
+    parts = [text.rstrip() + "\n"]
+    for suite, lines in found.items():
+        more = [key for key in dict.fromkeys(key for line in lines for key in line)
+                if key not in ABOUT.split() and all(_plain(line.get(key)) for line in lines)]  # fmt: skip
+        rows = [
+            [line["case"], *(line.get(key) for key in more), line.get("unit"),
+             *(line.get(key) for key in ("n", "p50", "p90", "p99"))]
+            for line in lines
+        ]  # fmt: skip
+        headings = ["case", *more, "unit", "n", "p50", "p90", "p99"]
+        filled = [i for i in range(len(headings)) if any(row[i] not in (None, "") for row in rows)]
+        parts.append(
+            f"\n### {suite}\n\n{_where(lines[0])} Commit {lines[0].get('commit', 'unknown')}; {_versions(lines[0])}.\n\n"
+            + table([headings[i].replace("_", " ") for i in filled], [[row[i] for i in filled] for row in rows])
+        )
+    return "".join(parts)
+
+
+def plot(found: dict[str, list[Line]]) -> None:
+    """Photographs a second against the error, and the front that none beats in both."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot as plt
+
+    error = {(one["peer"], one["variant"]): one["mae"] for one in found["agreement"] if one["case"] == "agreement"}
+    points: dict[tuple[str, str], tuple[float, float]] = {}
+    for one in found["throughput"]:
+        key = (one["peer"], one["variant"])
+        if one["case"] == "start left out" and one["size"] == "500 px" and key in error:
+            points[key] = max(points.get(key, (0.0, 0.0)), (one["p50"], max(error[key], 1e-4)))
+    front = [p for p in points.values() if not any(q[0] > p[0] and q[1] < p[1] for q in points.values())]
+    plt.rcParams |= {"svg.hashsalt": "edge_nima", "svg.fonttype": "none", "font.size": 9}
+    figure, axes = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
+    axes.plot(*zip(*sorted(front), strict=True), color="0.75", zorder=1)
+    for (peer, variant), (rate, mae) in points.items():
+        own = peer.startswith("edge_nima")
+        axes.scatter(rate, mae, color="tab:green" if own else "tab:blue", zorder=2)
+        axes.annotate(_who(peer, variant).replace("*", ""), (rate, mae), (5, 4), textcoords="offset points",
+                      weight="bold" if own else "normal")  # fmt: skip
+    axes.set(yscale="log", xlabel="photographs a second, 500 pixels, both cores, start left out",
+             ylabel="MAE of the mean to the float model")  # fmt: skip
+    axes.margins(x=0.2, y=0.12)
+    axes.grid(alpha=0.3)
+    figure.savefig(PLOT, metadata={"Date": None})
+    plt.close(figure)
+
+
+def _lines(path: Path) -> list[Line]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _run(line: Line) -> tuple[Any, ...]:
+    machine = line["machine"]
+    return line.get("date"), line.get("commit"), machine.get("board", machine.get("processor"))
+
+
+def _where(line: Line) -> str:
+    machine = line["machine"]
+    vector = [name for name in machine.get("instructions", ()) if name.startswith(("avx", "asimd", "i8mm"))]
+    named = f"{machine.get('board', machine.get('processor'))}, {machine['cores']} cores"
+    return f"{named}{f' ({chr(32).join(vector)})' if vector else ''}, {line.get('date', 'before the harness')}."
+
+
+def _versions(line: Line) -> str:
+    return ", ".join(f"{name} {version}" for name, version in line.get("versions", {}).items())
+
+
+def _who(peer: str, variant: str) -> str:
+    return f"{NAMES.get(peer, peer)}, {variant.removeprefix('mobilenet-ava-')}"
+
+
+def _small(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.4f}"
+
+
+def _plain(value: object) -> bool:
+    return value is None or isinstance(value, int | float | str)
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, float):
+        return f"{cell:.4g}"
+    return "" if cell is None else str(cell).replace("|", "\\|")
