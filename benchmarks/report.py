@@ -149,7 +149,7 @@ def page(found: dict[str, list[Line]]) -> str:
         headings = ["case", *more, "unit", "n", "p50", "p90", "p99"]
         filled = [i for i in range(len(headings)) if any(row[i] not in (None, "") for row in rows)]
         parts.append(
-            f"\n### {suite}\n\n{_where(lines[0])} Commit {lines[0].get('commit', 'unknown')}; {_versions(lines[0])}.\n\n"
+            f"\n### {suite}\n\n{_where(lines[0])} {_versions(lines[0])}\n\n"
             + table([headings[i].replace("_", " ") for i in filled], [[row[i] for i in filled] for row in rows])
         )
     return "".join(parts)
@@ -202,7 +202,8 @@ def _where(line: Line) -> str:
 
 
 def _versions(line: Line) -> str:
-    return ", ".join(f"{name} {version}" for name, version in line.get("versions", {}).items())
+    found = ", ".join(f"{name} {version}" for name, version in line.get("versions", {}).items())
+    return f"{found}; commit {line.get('commit', 'unknown')}." if found else ""
 
 
 def _who(peer: str, variant: str) -> str:
