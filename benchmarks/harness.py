@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,22 +103,33 @@ def measured_process(command: Sequence[str | Path], cores: str | None = None) ->
     # As installed programs run: with their compiled bytecode kept.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     pinned = [] if cores is None else ["taskset", "-c", cores]
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as out:
-        started = time.perf_counter()
-        process = subprocess.Popen([*pinned, *map(str, command)], stdout=out, stderr=said, env=environment)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+    told, tell = os.pipe()
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as out, os.fdopen(told, "rb") as report:
+        launched = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(tell), *pinned, *map(str, command)]
+        process = subprocess.Popen(launched, stdout=out, stderr=said, env=environment, pass_fds=[tell])
+        os.close(tell)
+        seconds, kib, code = [float(value) for value in report.read().split()] or [0.0, 0.0, 1.0]
+        process.wait()
+        if code:
             said.seek(0)
             raise Missing(f"{' '.join(map(str, command))[:200]} failed: {said.read().decode(errors='replace')[-1500:]}")
         out.seek(0)
-        return seconds, usage.ru_maxrss / 1024, out.read().decode()
+        return seconds, kib / 1024, out.read().decode()
 
 
-def processes_in_turn(
-    commands: Mapping[str, Sequence[str | Path]], rounds: int
-) -> dict[str, dict[str, list[float]]]:
+# Linux counts as a process' peak what its parent held when it began, so a small process begins and times it.
+_LAUNCH = """
+import os, sys, time
+tell, *command = sys.argv[1:]
+os.set_inheritable(int(tell), False)
+started = time.perf_counter()
+_, status, usage = os.wait4(os.posix_spawnp(command[0], command, os.environ), 0)
+seconds = time.perf_counter() - started
+os.write(int(tell), f"{seconds} {usage.ru_maxrss} {os.waitstatus_to_exitcode(status)}".encode())
+"""
+
+
+def processes_in_turn(commands: Mapping[str, Sequence[str | Path]], rounds: int) -> dict[str, dict[str, list[float]]]:
     """Whole processes, one after another, round by round, after one round that warms the disk cache.
 
     Returns:
