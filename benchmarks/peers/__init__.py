@@ -26,6 +26,7 @@ from typing import Any
 from benchmarks.harness import Bench, Missing, measured_process
 from edge_nima import registry
 from edge_nima.errors import RequestError
+from edge_nima.lock import try_lock
 from edge_nima.photographs import draw_photographs, find_photographs
 
 FOLDER = Path(__file__).parent
@@ -51,6 +52,8 @@ class Peer:
     """Whether its scores can be held against the reference."""
     accuracy_only: tuple[str, ...] = ()
     """Variants that run as fast as another: they are not timed."""
+    large: str = ""
+    """What its environment costs, where that is too much to install unasked."""
 
 
 def _peer(script: Path) -> Peer | None:
@@ -87,30 +90,61 @@ def cache_folder() -> Path:
     return registry.cache_folder() / "benchmarks"
 
 
-@cache
-def environment(peer: Peer) -> Path:
+def environment(peer: Peer, asked: bool = False) -> Path:
     """The Python interpreter that a peer runs with: this one where it has all that is required, else a virtual one.
 
     Made once, in a folder that is called by a hash of the requirements.
 
+    Args:
+        peer: whose.
+        asked: install what is large, too.
+
     Raises:
-        Missing: it cannot be installed, with pip's reason.
+        Missing: it cannot be installed, with pip's reason; or it is large and not here.
     """
-    if peer.requirements is None or _satisfied_here(peer.requirements):
+    if runs_here(peer):
         return Path(sys.executable)
     folder = environment_folder(peer)
-    python = folder / "bin" / "python"
-    if not (folder / "versions.json").exists():
-        print(f"installing what {peer.name} needs into {folder}: {', '.join(peer.requirements)}", file=sys.stderr)
+    if not is_whole(folder):
+        if peer.large and not asked:
+            raise Missing(f"{peer.large}, not installed unasked: python -m benchmarks.peers {peer.name}")
+        _install(peer, folder)
+    return folder / "bin" / "python"
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether an environment is there, installed to its end."""
+    return (folder / "versions.json").exists()
+
+
+def _install(peer: Peer, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_suffix(".lock"), "ab") as lock:
+        if not try_lock(lock):
+            raise Missing(f"another process is installing what {peer.name} needs into {folder}")
+        print(f"installing what {peer.name} needs into {folder}: {', '.join(peer.requirements or ())}", file=sys.stderr)
         # A virtual environment holds its own path: made in place, and whole once versions.json is there.
         shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        pip = [python, "-m", "pip", "--disable-pip-version-check"]
+        pip = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
         _must([sys.executable, "-m", "venv", folder], peer)
-        _must([*pip, "install", "--quiet", *peer.requirements], peer)
+        _must([*pip, "install", "--quiet", *(peer.requirements or ())], peer)
         held = json.loads(_must([*pip, "list", "--format", "json"], peer))
         _write_whole(folder / "versions.json", {item["name"].lower(): item["version"] for item in held})
-    return python
+
+
+@cache
+def runs_here(peer: Peer) -> bool:
+    """Whether this interpreter has all that a peer requires, so that it needs no environment of its own."""
+    if peer.requirements is None:
+        return True
+    try:
+        from packaging.requirements import Requirement
+    except ModuleNotFoundError:
+        return False
+    try:
+        return all(version(wanted.name) in wanted.specifier for wanted in map(Requirement, peer.requirements))
+    except PackageNotFoundError:
+        return False
 
 
 def environment_folder(peer: Peer) -> Path:
@@ -121,7 +155,7 @@ def environment_folder(peer: Peer) -> Path:
 
 def versions_of(peer: Peer) -> dict[str, str] | None:
     """Of the packages that a peer asks for; None where it runs with this interpreter, whose are kept anyway."""
-    if environment(peer) == Path(sys.executable):
+    if runs_here(peer):
         return None
     held = json.loads((environment_folder(peer) / "versions.json").read_text(encoding="utf-8"))
     asked = [_bare(requirement) for requirement in peer.requirements or ()]
@@ -146,6 +180,7 @@ def prepared(bench: Bench, peer: Peer, variant: str) -> Path:
     """
     if peer.requirements is None:
         return FOLDER  # its models ship with it
+    environment(peer)
     weights = _weights(bench, peer)
     shared = (FOLDER / name for name in ("protocol.py", "mobilenet_onnx.py"))
     text = b"".join(path.read_bytes() for path in (peer.script, *shared, weights))
@@ -168,11 +203,12 @@ def available(bench: Bench, timed: bool = False) -> Iterator[tuple[Peer, str, Pa
 
     Args:
         bench: where to find weights and photographs.
-        timed: leave out those that are there for their accuracy.
+        timed: for their speed, which leaves out variants that are there for their accuracy; else for their scores,
+            which leaves out other networks.
     """
     for peer in peers().values():
         for variant in peer.variants:
-            if timed and variant in peer.accuracy_only:
+            if variant in peer.accuracy_only if timed else not peer.same_network:
                 continue
             try:
                 folder = prepared(bench, peer, variant)
@@ -211,17 +247,6 @@ def _weights(bench: Bench, peer: Peer) -> Path:
         return registry.locate(peer.weights)
     except RequestError as error:
         raise Missing(str(error)) from error
-
-
-def _satisfied_here(requirements: Sequence[str]) -> bool:
-    try:
-        from packaging.requirements import Requirement
-    except ModuleNotFoundError:
-        return False
-    try:
-        return all(version(r.name) in r.specifier for r in map(Requirement, requirements))
-    except PackageNotFoundError:
-        return False
 
 
 def _bare(requirement: str) -> str:

@@ -1,4 +1,7 @@
-"""pyiqa's NIMA on PyTorch: another network (InceptionResNetV2 or VGG16), so for its start and speed alone."""
+"""pyiqa's NIMA on PyTorch: another network (InceptionResNetV2), so for its start and speed alone.
+
+At 299x299, as that network was trained; pyiqa by itself takes a photograph whole.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ ABOUT = "pyiqa's nima on PyTorch, on the processor; random weights, which cost t
 REQUIREMENTS = ("pyiqa>=0.1.13,<0.2", "torch>=2.4,<3", "pillow>=10.4")
 VARIANTS = {"random-weights": "InceptionResNetV2 of its own, not the network of the others; scores mean nothing"}
 SAME_NETWORK = False
+LARGE = "about 7 GB with the PyTorch of PyPI"
 
 
 def prepare(variant: str, weights: str, calibration: str, folder: str) -> None:

@@ -31,7 +31,7 @@ def run(bench: Bench) -> None:
         bench.keep("reference", photographs=len(photographs), peer=keras.name, variant="float32",
                    **_to_people(reference, people), versions=versions_of(keras))  # fmt: skip
         cases = [(ours(), variant, prepared(bench, ours(), variant)) for variant in BUNDLED]
-        others = ((p, *of) for p, *of in available(bench) if p.name != REFERENCE and p.same_network)
+        others = ((p, *of) for p, *of in available(bench) if p.name != REFERENCE)
         for peer, variant, model in (*cases, *others):
             found = _distributions(peer, variant, model, folder, photographs)
             agreement = measure_agreement(reference, found)

@@ -62,7 +62,7 @@ def _cases(bench: Bench, folder: Path) -> Iterator[Case]:
         for variant in (BUNDLED, "read-and-invoke", "decode-and-invoke"):
             yield _case(own, variant, prepared(bench, own, variant), folder, jobs)
     for peer, variant, model in available(bench, timed=True):
-        for workers in sorted({1, cores}):
+        for workers in sorted({cores} if bench.quick else {1, cores}):
             yield _case(peer, variant, model, folder, workers)
 
 
