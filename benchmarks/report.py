@@ -102,7 +102,8 @@ def peers(found: dict[str, list[Line]]) -> str:
             key = (line["peer"], line["variant"])
             if line["p50"] > rates.get(key, {"p50": 0})["p50"]:
                 rates[key] = line
-    bare = {(line["peer"], line["variant"]): line for line in found["latency"] if line["case"] == "peer invoke"}
+    bare = {(line["peer"], line["variant"]): line for line in found["latency"]
+            if line["case"] == "peer invoke" and line["threads"] == 1}  # fmt: skip
     rows = []
     for key in {**agreement, **rates}:
         told, rate, ms = agreement.get(key), rates.get(key), bare.get(key)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import numpy as np
 
-from benchmarks.harness import Bench
+from benchmarks.harness import Bench, measured_process
+from benchmarks.peers import available, command, ours, prepared, versions_of
 from edge_nima import open_scorer
 from edge_nima.interpreter import Interpreter
 from edge_nima.measuring import in_turn, percentiles, ratio
@@ -38,6 +40,23 @@ def run(bench: Bench) -> None:
     for (width, height), frame in frames.items():
         times = in_turn({"to_input": partial(to_input, frame, how)}, bench.rounds(100))
         bench.keep("array to input", times["to_input"], size=f"{width}x{height}")
+    _peers(bench)
+
+
+def _peers(bench: Bench) -> None:
+    """The bare run of ours and of each peer, a process each, in turn, three times."""
+    cases = [(ours(), name, prepared(bench, ours(), name)) for name in MODELS]
+    cases += list(available(bench, timed=True))
+    for threads in sorted({1, available_cores()}):
+        times: dict[tuple[str, str], list[float]] = {}
+        for _ in range(3):
+            for peer, variant, model in cases:
+                told = command(peer, variant, "latency", model, bench.rounds(60), "--threads", threads)
+                times.setdefault((peer.name, variant), []).extend(json.loads(measured_process(told)[2]))
+        for peer, variant, _ in cases:
+            values = times[peer.name, variant]
+            bench.keep("peer invoke", values, threads=threads, peer=peer.name, variant=variant,
+                       versions=versions_of(peer))  # fmt: skip
 
 
 def _frame(width: int, height: int) -> np.ndarray:
