@@ -30,7 +30,11 @@ Tell = Callable[[str], None]
 """Is told what is measured next."""
 
 
-def bench(file: ModelFile, seconds: float = 120.0, threads: int | None = None, tell: Tell = str) -> Iterator[Any]:
+def _silent(what: str) -> None:
+    pass
+
+
+def bench(file: ModelFile, seconds: float = 120.0, threads: int | None = None, tell: Tell = _silent) -> Iterator[Any]:
     """Measure this machine, in about so many seconds.
 
     Args:
@@ -51,7 +55,9 @@ def bench(file: ModelFile, seconds: float = 120.0, threads: int | None = None, t
     keep = partial(measurement, "bench", model=file.label, recipe=file.card.recipe)
     tell("the bare model")
     counts = range(1, min(8, available_cores()) + 1) if threads is None else (threads,)
-    bare = {str(n): Interpreter(file.content, file.card.preprocessing, n).invoke for n in counts}
+    bare: dict[str, Callable[[], object]] = {
+        str(n): Interpreter(file.content, file.card.preprocessing, n).invoke for n in counts
+    }
     times = in_turn(bare, seconds=seconds * 0.35)
     best = best_threads({int(n): percentiles(ms)["p50"] for n, ms in times.items()})
     for n, ms in times.items():
@@ -60,7 +66,7 @@ def bench(file: ModelFile, seconds: float = 120.0, threads: int | None = None, t
     for width, height in SIZES:
         tell(f"a frame of {width}x{height}")
         frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-        jobs = {"score": partial(scorer.score, frame), "invoke": bare[str(best)]}
+        jobs: dict[str, Callable[[], object]] = {"score": partial(scorer.score, frame), "invoke": bare[str(best)]}
         times = in_turn(jobs, seconds=seconds * 0.1)
         yield keep("score an array", times["score"], threads=best, best=True, size=f"{width}x{height}",
                    to_invoke=ratio(times, "score", "invoke"))  # fmt: skip
@@ -72,8 +78,8 @@ def bench(file: ModelFile, seconds: float = 120.0, threads: int | None = None, t
         due = perf_counter() + seconds * 0.12
         while perf_counter() < due or len(rates) < 2:
             started = perf_counter()
-            n = sum(1 for _ in one.score_batch(photographs, jobs_at_once))
-            rates.append(n / (perf_counter() - started))
+            count = sum(1 for _ in one.score_batch(photographs, jobs_at_once))
+            rates.append(count / (perf_counter() - started))
         yield keep("photographs", rates, unit="per_second", threads=each, best=each == best, jobs=jobs_at_once)
 
 

@@ -216,8 +216,8 @@ class Scorer:
         ready = self._read(picture, look)
         with self._turn:
             if ready is None:
-                rgb = check_rgb(picture.rgb if isinstance(picture, Frame) else picture)
-                to_input(rgb, self._how, self._interpreter.pixels)
+                given: Any = picture.rgb if isinstance(picture, Frame) else picture
+                to_input(check_rgb(given), self._how, self._interpreter.pixels)
             else:
                 self._interpreter.pixels[...] = ready
             distribution = self._interpreter.run()

@@ -57,7 +57,7 @@ class _Group(typer.core.TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = dict.fromkeys(_COMMANDS)  # typer suggests names out of these
+        self.commands: Any = dict.fromkeys(_COMMANDS)  # typer suggests names out of these
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return _command(cmd_name) if cmd_name in self.commands else None
