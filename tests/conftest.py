@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,8 @@ def _group(file: str) -> str | None:
     path = ROOT / file
     if path.stem in TENSORFLOW:
         return "tensorflow"
-    return file if 'scope="module"' in path.read_text(encoding="utf-8") else None
+    text = path.read_text(encoding="utf-8")
+    return file if 'scope="module"' in text or "open_page" in text else None
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
@@ -131,3 +133,49 @@ def noise_photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         coarse = random.integers(0, 256, (6, 8, 3), dtype=np.uint8)
         Image.fromarray(coarse).resize((160, 120), Image.Resampling.BICUBIC).save(folder / f"{i:02}.png")
     return folder
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Any]:
+    """Playwright."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """What the camera of the module's browser shows: the example photographs. None for a browser without a camera."""
+    from phone_browser import slideshow
+
+    return slideshow(tmp_path_factory.mktemp("film") / "film.y4m", 640, 480)
+
+
+@pytest.fixture(scope="module")
+def browser(started: Any, film: Path | None) -> Iterator[Any]:
+    """Chromium, with the permission to use its camera."""
+    from chromium import CHROMIUM, FLAGS
+    from phone_browser import camera_flags
+
+    browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(film)])
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[str]:
+    """Address of the page for phones, as it was built."""
+    from phone_browser import page_served
+
+    with page_served() as url:
+        yield url
+
+
+@pytest.fixture
+def open_page(browser: Any, served: str) -> Iterator[Callable[..., Any]]:
+    """Opens the page for phones; all that were opened are closed at the end of the test."""
+    from phone_browser import pages
+
+    with pages(browser, served) as opener:
+        yield opener

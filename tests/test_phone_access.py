@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from axe import broken, needs_axe
-from chromium import CHROMIUM, DESKTOP, FLAGS, PHONE
+from chromium import DESKTOP, PHONE
 from conftest import PHOTOS, skip_without
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-from phone_browser import Seen, camera_flags, needs, page_served, pages, slideshow  # noqa: E402
+from phone_browser import Seen, needs
 
 skip_without("uvicorn", "edge-nima[web]")
 
 pytestmark = [*needs(), needs_axe]
-
-
-@pytest.fixture(scope="module")
-def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Seen]]:
-    film = slideshow(tmp_path_factory.mktemp("film") / "film.y4m", 640, 480)
-    with playwright.sync_playwright() as started, page_served() as url:
-        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(film)])
-        with pages(browser, url) as opener:
-            yield opener
-        browser.close()
 
 
 @pytest.mark.parametrize(("size", "look"), [(PHONE, "light"), (DESKTOP, "dark")], ids=["phone", "desktop"])

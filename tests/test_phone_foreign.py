@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
 import foreign_models
-from chromium import CHROMIUM, FLAGS
 from conftest import PHOTOS, skip_without
 from edge_nima.scorer import open_scorer
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-from phone_browser import Seen, camera_flags, needs, page_served, pages  # noqa: E402
+from phone_browser import Seen, needs, page_served
 
 skip_without("uvicorn", "edge-nima[web]")
 skip_without("tensorflow", "edge-nima[convert]")
@@ -44,23 +42,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(None)])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[str]:
-    with page_served() as url:
-        yield url
-
-
-@pytest.fixture
-def open_page(browser: Any, served: str) -> Iterator[Callable[..., Seen]]:
-    with pages(browser, served) as opener:
-        yield opener
+def film() -> None:
+    """Without a camera."""
 
 
 @pytest.mark.parametrize("name", ["nhwc", "nchw", "bgr"])

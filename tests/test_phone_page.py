@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -21,9 +21,9 @@ from edge_nima.phone.page import Asset, Page
 from edge_nima.records import read_records
 from edge_nima.scorer import BUNDLED, load_model, open_scorer
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-from phone_browser import (  # noqa: E402
+from phone_browser import (
     NO_SCORE,
     Seen,
     camera_flags,
@@ -34,44 +34,13 @@ from phone_browser import (  # noqa: E402
     proof_of,
     slideshow,
 )
-from phones import with_card  # noqa: E402
+from phones import with_card
 
 skip_without("uvicorn", "edge-nima[web]")
 
 pytestmark = needs()
 
 INT8, FLOAT16 = "mobilenet-ava-int8-mixed", "mobilenet-ava-float16"
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return slideshow(tmp_path_factory.mktemp("film") / "film.y4m", 640, 480)
-
-
-@pytest.fixture(scope="module")
-def browser(started: Any, film: Path) -> Iterator[Any]:
-    """With a camera, and the permission to use it."""
-    browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(film)])
-    yield browser
-    browser.close()
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[str]:
-    with page_served() as url:
-        yield url
-
-
-@pytest.fixture
-def open_page(browser: Any, served: str) -> Iterator[Callable[..., Seen]]:
-    with pages(browser, served) as opener:
-        yield opener
 
 
 def nearest_of(film: Path, frame: np.ndarray) -> tuple[float, np.ndarray]:

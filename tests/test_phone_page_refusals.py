@@ -18,10 +18,10 @@ from edge_nima.card import CARD_FILE, FORMAT_VERSION
 from edge_nima.phone.page import Asset, Page
 from edge_nima.scorer import BUNDLED, load_model, open_scorer
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-from phone_browser import NO_SCORE, Seen, camera_flags, lying, needs, page_served, pages  # noqa: E402
-from phones import with_card  # noqa: E402
+from phone_browser import NO_SCORE, Seen, camera_flags, lying, needs, page_served
+from phones import with_card
 
 skip_without("uvicorn", "edge-nima[web]")
 
@@ -29,29 +29,8 @@ pytestmark = needs()
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser(started: Any) -> Iterator[Any]:
+def film() -> None:
     """Without a camera."""
-    browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(None)])
-    yield browser
-    browser.close()
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[str]:
-    with page_served() as url:
-        yield url
-
-
-@pytest.fixture
-def open_page(browser: Any, served: str) -> Iterator[Callable[..., Seen]]:
-    with pages(browser, served) as opener:
-        yield opener
 
 
 def test_threads_that_answer_wrongly_are_caught_by_the_probes_and_one_thread_takes_over(

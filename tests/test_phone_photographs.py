@@ -17,7 +17,6 @@ import pytest
 from PIL import Image
 
 from axe import broken, needs_axe
-from chromium import CHROMIUM, FLAGS
 from conftest import PHOTOS, skip_without
 from edge_nima.joining import read_opinions
 from edge_nima.phone.page import Asset, Page
@@ -25,9 +24,9 @@ from edge_nima.records import read_records
 from edge_nima.scorer import BUNDLED
 from edge_nima.similarity import perceptual_hash
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-from phone_browser import Seen, bundled, camera_flags, lying, needs, page_served, pages, slideshow  # noqa: E402
+from phone_browser import Seen, bundled, lying, needs, page_served
 
 skip_without("uvicorn", "edge-nima[web]")
 
@@ -36,27 +35,6 @@ pytestmark = needs()
 INT8, FLOAT16 = "mobilenet-ava-int8-mixed", "mobilenet-ava-float16"
 SEEDS = range(int(os.environ.get("EDGE_NIMA_PAGE_SEEDS", "0")))
 """Sequences of steps; all that were tried by hand: EDGE_NIMA_PAGE_SEEDS=20."""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    film = slideshow(tmp_path_factory.mktemp("film") / "film.y4m", 640, 480)
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *camera_flags(film)])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[str]:
-    with page_served() as url:
-        yield url
-
-
-@pytest.fixture
-def open_page(browser: Any, served: str) -> Iterator[Callable[..., Seen]]:
-    with pages(browser, served) as opener:
-        yield opener
 
 
 @pytest.fixture(scope="module")

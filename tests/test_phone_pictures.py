@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
 
-from chromium import CHROMIUM, FLAGS
 from conftest import PHOTOS, skip_without
 from edge_nima.scorer import open_scorer
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-from phone_browser import needs, page_served, pages  # noqa: E402
+from phone_browser import Seen, needs
 
 skip_without("uvicorn", "edge-nima[web]")
 
@@ -236,18 +235,21 @@ def pictures(folder: Path) -> list[Path]:
     return paths
 
 
-def test_every_odd_picture_scores_as_in_python_or_is_refused_by_both(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def film() -> None:
+    """Without a camera."""
+
+
+def test_every_odd_picture_scores_as_in_python_or_is_refused_by_both(
+    open_page: Callable[..., Seen], tmp_path: Path
+) -> None:
     (tmp_path / "pictures").mkdir()
     files = pictures(tmp_path / "pictures")
     scorer = open_scorer(exact=True)  # browsers decode in full
     wrong, scored = {}, 0
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        with page_served() as url, pages(browser, url) as opener:
-            seen = opener()
-            seen.ready()
-            records = {record["name"]: record for record in seen.photographs(files)}
-        browser.close()
+    seen = open_page()
+    seen.ready()
+    records = {record["name"]: record for record in seen.photographs(files)}
     assert len(files) == len(records) >= 100
     for path in files:
         own, page = scorer.score_or_error(path), records[path.name]

@@ -36,14 +36,14 @@ export class KeptFrames {
   /**
    * A frame was scored. `frame.buffer` need be valid only until the next frame is read.
    *
-   * @param time milliseconds.
+   * @param time when it was read, milliseconds.
    * @returns whether it is the session's best so far.
    */
   offer(frame: Scored, time: number): boolean {
     this.#last = frame;
     const { mean } = frame;
     const recent = this.#recent;
-    while (recent[0] !== undefined && time - recent[0].time > RECENT) recent.shift();
+    this.#expire(time);
     while (recent.length > 0 && recent.at(-1)!.mean <= mean) recent.pop();
     const newest = recent.at(-1);
     const best = mean > Math.max(this.#above, this.#session?.mean ?? 0);
@@ -63,13 +63,23 @@ export class KeptFrames {
     this.#burst = null;
   }
 
-  /** A kept frame as a JPEG of high quality at its full size; null when there is none. */
-  async shot(which: Which): Promise<Shot | null> {
+  /**
+   * A kept frame as a JPEG of high quality at its full size; null when there is none.
+   *
+   * @param time now, milliseconds: no "recent" frame is older than ten seconds, also when none was scored since.
+   */
+  async shot(which: Which, time: number): Promise<Shot | null> {
+    this.#expire(time);
     const kept = { last: this.#last, session: this.#session, recent: this.#recent[0] ?? null, burst: this.#burst }[which];
     if (which === 'burst') this.#bursting = false;
     if (kept === null) return null;
     const { rgb, width, height } = upright(kept.buffer);
     const jpeg = await opaqueCanvas(rgb, width, height).convertToBlob({ type: 'image/jpeg', quality: 0.95 });
     return { jpeg, mean: kept.mean, std: kept.std, width, height };
+  }
+
+  #expire(time: number): void {
+    const recent = this.#recent;
+    while (recent[0] !== undefined && time - recent[0].time > RECENT) recent.shift();
   }
 }

@@ -90,7 +90,7 @@ async function frame(given: Calls['frame']['ask']): Promise<FrameScore> {
       elapsedMs,
       runMs: runner.runMs,
       source,
-      best: kept.offer({ buffer, mean, std }, performance.now()),
+      best: kept.offer({ buffer, mean, std }, began),
       proof: proof === null ? null : { taken: proof.taken, of: proof.of },
     };
   } finally {
@@ -163,7 +163,7 @@ const handlers: { [K in Kind]: (ask: Calls[K]['ask']) => Promise<Calls[K]['answe
     kept.beginBurst();
     return null;
   },
-  shot: (which) => kept.shot(which),
+  shot: (which) => kept.shot(which, performance.now()),
   proof: async ({ frames }) => {
     proof = frames > 0 ? new Proof(frames) : null;
     return null;

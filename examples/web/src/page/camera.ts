@@ -12,6 +12,7 @@ import { Shots } from './shots.ts';
 
 const SPOKEN_EVERY = 5000;
 const STILL = 4000;
+const PLAYS_WITHIN = 15_000;
 
 type View = 'off' | 'starting' | 'waiting' | 'live' | 'still' | 'paused' | 'gone';
 
@@ -24,7 +25,10 @@ export class CameraView {
   readonly #shots: Shots;
   readonly #proof: ProofTaking;
   #on = false;
+  /** It was on when the view or the page was left, and is opened again when both are seen. */
   #resume = false;
+  /** The page was hidden, and no frame has come since: the browser may have stopped or frozen the camera. */
+  #returned = false;
   #paused = false;
   #loop: AbortController | null = null;
   #times: number[] = [];
@@ -37,9 +41,12 @@ export class CameraView {
     this.#proof = new ProofTaking(scoring);
     at('start').addEventListener('click', () => void this.start());
     at('stop').addEventListener('click', () => this.stop());
-    at('pause').addEventListener('click', () => this.#pause(!this.#paused));
+    at('pause').addEventListener('click', () => {
+      if (this.#paused && this.#lens.ended) void this.start();
+      else this.#pause(!this.#paused);
+    });
     document.addEventListener('visibilitychange', () => this.#visible());
-    void Lens.wasOn().then((on) => (on ? this.start() : undefined));
+    void Lens.wasOn().then((on) => (on && !this.on ? this.start() : undefined));
   }
 
   /** Why there is no score yet; "" when the next frame has one. */
@@ -63,10 +70,10 @@ export class CameraView {
 
   /** The view is shown, or no longer: a camera that was on is opened again. */
   shown(is: boolean): void {
-    if (is) return void (this.#resume && this.start());
-    this.#resume = this.on;
+    if (is) return void (this.#resume && !this.on && this.start());
     if (!this.on) return;
     this.#end(false);
+    this.#resume = true;
     this.#show('off');
   }
 
@@ -76,13 +83,10 @@ export class CameraView {
     const turn = ++this.#starting;
     this.#show('starting', 'Opening the camera');
     try {
-      const stream = await this.#lens.open(() => {
-        this.stop();
-        this.#fail(new CameraProblem('lost', 'The camera was lost: unplugged, or taken by another app. Open it again.'));
-      });
+      const stream = await this.#lens.open(() => this.#lost());
       if (turn !== this.#starting) return stopTracks(stream);
       this.#video.srcObject = stream;
-      await Promise.all([this.#lens.use(stream), this.#video.play()]);
+      await Promise.all([this.#lens.use(stream), played(this.#video)]);
       if (turn !== this.#starting) return stopTracks(stream);
       this.#on = true;
       this.#video.classList.toggle('mirrored', this.#lens.facesUser);
@@ -91,7 +95,10 @@ export class CameraView {
       this.ready(this.#scoring.engine !== null);
       if (focused) at('pause').focus();
     } catch (error) {
-      if (turn === this.#starting) this.#fail(error as Error);
+      if (turn !== this.#starting) return;
+      this.#end(false); // a stream that opened and is not used: its light goes out
+      if (document.hidden) this.#resume = true; // browsers open and play little that nobody sees
+      this.#fail(error as Error);
     } finally {
       if (turn === this.#starting) this.#starting = 0;
     }
@@ -108,6 +115,8 @@ export class CameraView {
   #end(wanted: boolean): void {
     this.#starting = 0;
     this.#on = false;
+    this.#resume = false;
+    this.#returned = false;
     this.#loop?.abort();
     this.#loop = null;
     this.#shots.ready(false);
@@ -130,7 +139,7 @@ export class CameraView {
   async #score(signal: AbortSignal): Promise<void> {
     const frames = new NewestFrame(this.#video, signal);
     while (!signal.aborted) {
-      const still = setTimeout(() => this.#show('still', 'No new picture from the camera.'), STILL);
+      const still = setTimeout(() => this.#still(), STILL);
       const frame = await frames.next().catch(() => null);
       clearTimeout(still);
       if (signal.aborted || frame === null) {
@@ -155,7 +164,21 @@ export class CameraView {
     }
   }
 
+  #still(): void {
+    if (this.#returned) void this.start();
+    else this.#show('still', 'No new picture from the camera.');
+  }
+
+  /** The camera stopped by itself. In a page that is hidden, or has just been, phones take it away from the page. */
+  #lost(): void {
+    if (document.hidden || (this.#returned && this.#paused)) return; // opened again when it is seen, or goes on
+    if (this.#returned) return void this.start();
+    this.stop();
+    this.#fail(new CameraProblem('lost', 'The camera was lost: unplugged, or taken by another app. Open it again.'));
+  }
+
   #scored(score: FrameScore): void {
+    this.#returned = false;
     this.#show('live');
     const box = at('score');
     if (box.dataset['mean'] === undefined) performance.mark('edge-nima:first-score');
@@ -204,13 +227,18 @@ export class CameraView {
     if (this.#scoring.engine !== null) this.#run();
   }
 
-  /** A page that nobody sees scores nothing: the phone keeps its battery. */
+  /** A page that nobody sees scores nothing: the phone keeps its battery. What was on goes on when it is seen again. */
   #visible(): void {
     if (document.hidden) {
       this.#loop?.abort();
       this.#loop = null;
-    } else if (this.#on && !this.#paused) {
-      this.#pause(false);
+    } else if (!this.#on) {
+      this.shown(!at('camera').hidden);
+    } else if (this.#lens.ended && !this.#paused) {
+      void this.start();
+    } else {
+      this.#returned = true;
+      if (!this.#paused) this.#pause(false);
     }
   }
 
@@ -226,6 +254,26 @@ export class CameraView {
     else delete live.dataset['problem'];
     if (why) say(at('why'), why);
     at('start').hidden = view !== 'off' && view !== 'gone';
+  }
+}
+
+/**
+ * Play the camera's stream.
+ *
+ * @throws CameraProblem when the browser refuses, or no picture comes.
+ */
+async function played(video: HTMLVideoElement): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no picture within ${PLAYS_WITHIN / 1000} s`)), PLAYS_WITHIN);
+  });
+  try {
+    await Promise.race([video.play(), late]);
+  } catch (error) {
+    const why = (error as Error).message.replace(/\.$/, '');
+    throw new CameraProblem('unplayable', `The camera opened, but does not play: ${why}. Open it again.`);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -4,7 +4,7 @@ import { at, element } from './dom.ts';
 
 /** Short name for `data-problem`, and what to do about it. */
 export class CameraProblem extends Error {
-  readonly kind: 'refused' | 'none' | 'busy' | 'insecure' | 'lost' | 'unknown';
+  readonly kind: 'refused' | 'none' | 'busy' | 'insecure' | 'lost' | 'unplayable' | 'unknown';
 
   constructor(kind: CameraProblem['kind'], text: string) {
     super(text);
@@ -84,6 +84,11 @@ export class Lens {
     if (this.#stream !== null) stopTracks(this.#stream);
     this.#stream = null;
     if (wanted) store('');
+  }
+
+  /** Whether the camera in use has stopped by itself. */
+  get ended(): boolean {
+    return this.#track?.readyState === 'ended';
   }
 
   /** Whether it looks at the person: such a picture is shown as in a mirror, and scored and saved as others see it. */

@@ -94,6 +94,9 @@ document.addEventListener('drop', (event) => {
   if (event.dataTransfer !== null) void dropped(event.dataTransfer).then(take);
 });
 addEventListener('pagehide', () => camera.shown(false));
+window.addEventListener('pageshow', (event: PageTransitionEvent) => {
+  if (event.persisted) camera.shown(!at('camera').hidden); // the browser kept the page as it was left
+});
 at('problem-again').addEventListener('click', () => void panel.again());
 
 let offline = 'not yet';
