@@ -102,6 +102,7 @@ export class PhotographList {
   /** Score what is pending, also after `stop`. */
   async go(): Promise<void> {
     this.#stopped = null;
+    this.#changed(); // at once, also while the photograph at which it was stopped is still scored
     await this.run();
   }
 
