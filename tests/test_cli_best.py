@@ -232,7 +232,7 @@ def test_it_reads_while_a_writer_writes(tmp_path: Path, best: Best, monkeypatch:
             assert times == sorted(set(times))
             assert len(times) >= seen or seen > 500
             seen = len(times)
-            assert table(best(tmp_path)[1])[0][1] == "9.000"
+            assert table(best(tmp_path)[1])[0][1] == "9.000" or seen < 9  # the writer has only begun
         until(lambda: seen > 500 or len(exported(best(tmp_path, "--export", "jsonl")[1])) > seen)
         assert process.poll() is None
 

@@ -51,10 +51,11 @@ def run(bench: Bench) -> None:
                     if case.peer != "edge_nima":
                         case.alone_s.append(scores(told)[1]["seconds"])
             _keep(bench, cases, size, count)
+        _large(bench, *folders["500 px"])
 
 
 def _cases(bench: Bench, folder: Path) -> Iterator[Case]:
-    """Ours and the bounds on it with 1..n jobs, and each peer with one worker and with n."""
+    """Ours and the bounds on it with 1..n jobs, and each peer with a worker a core."""
     own, cores = ours(), available_cores()
     for jobs in range(1, cores + 1):
         yield Case("edge_nima", BUNDLED, jobs,
@@ -62,8 +63,21 @@ def _cases(bench: Bench, folder: Path) -> Iterator[Case]:
         for variant in (BUNDLED, "read-and-invoke", "decode-and-invoke"):
             yield _case(own, variant, prepared(bench, own, variant), folder, jobs)
     for peer, variant, model in available(bench, timed=True):
-        for workers in sorted({cores} if bench.quick else {1, cores}):
-            yield _case(peer, variant, model, folder, workers)
+        if not peer.large:
+            yield _case(peer, variant, model, folder, cores)
+
+
+def _large(bench: Bench, folder: Path, _: int) -> None:
+    """What is too slow for whole folders, on some of the small photographs."""
+    with linked(sorted(folder.iterdir())[:40]) as few:
+        for peer, variant, model in available(bench, timed=True):
+            if peer.large:
+                told = command(peer, variant, "score", model, few, "--workers", available_cores())
+                seconds, mib, out = measured_process(told)
+                closing = scores(out)[1]
+                bench.keep("start left out", [closing["photographs"] / closing["seconds"]], "photographs/s", peak_mib=mib,
+                           size="500 px", photographs=closing["photographs"], peer=peer.name, variant=variant,
+                           workers=available_cores(), versions=versions_of(peer))  # fmt: skip
 
 
 def _case(peer: Peer, variant: str, model: Path, folder: Path, workers: int) -> Case:

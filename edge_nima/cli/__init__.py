@@ -8,14 +8,11 @@ import os
 import sys
 import warnings
 from importlib import import_module
-from typing import Annotated, Any, TextIO
-
-import typer
-import typer.core
+from typing import Any, TextIO
 
 from edge_nima import __version__
-from edge_nima.cli.options import INTERRUPTED, say
-from edge_nima.errors import EdgeNimaError, printable, reason
+from edge_nima.cli.messages import INTERRUPTED, say
+from edge_nima.errors import EdgeNimaError, RequestError, printable, reason
 
 SECTIONS = {
     "Photographs": {
@@ -47,36 +44,54 @@ SECTIONS = {
 """What --help shows, without an import of the modules that say more."""
 
 _COMMANDS = [name for section in SECTIONS.values() for name in section]
+_NO_COMMAND = """Usage: edge-nima COMMAND [ARGS]...      (edge-nima COMMAND --help)
+
+How would a crowd rate this photograph? Scores photographs, converts models,
+proves that they agree.
+
+  --version  Print the version and stop.
+  --help     Show this message and stop.
+"""
 
 
-class _Group(typer.core.TyperGroup):
-    """Imports a command's module when the command is named: each start pays for one.
+def _help() -> str:
+    parts = [_NO_COMMAND]
+    for title, commands in SECTIONS.items():
+        parts += [f"\n{title}:\n", *(f"  {name:<9}{text}\n" for name, text in commands.items())]
+    return "".join(parts)
 
-    Says that it was interrupted, where a sub-command has not caught that itself; typer leaves without a word.
+
+def _dispatch(arguments: list[str]) -> int:
+    """Do what the first argument says. A command's module, and typer, are imported when it is named: each start pays.
+
+    Raises:
+        RequestError: there is no such command.
+        click.UsageError, typer.Exit: as the command does.
     """
+    if not arguments or arguments[0] == "--help":
+        print(_help(), end="")
+        return 0 if arguments else 2
+    name, *rest = arguments
+    if name == "--version":
+        print(f"edge-nima {__version__}")
+        return 0
+    if name not in _COMMANDS:
+        from difflib import get_close_matches
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.commands: Any = dict.fromkeys(_COMMANDS)  # typer suggests names out of these
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return _command(cmd_name) if cmd_name in self.commands else None
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        for title, commands in SECTIONS.items():
-            with formatter.section(title):
-                formatter.write_dl([(name.ljust(7), text) for name, text in commands.items()])
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            _complain("interrupted", INTERRUPTED)
-            raise typer.Exit(INTERRUPTED) from None
+        close = get_close_matches(name, _COMMANDS)
+        meant = f": did you mean {' or '.join(close)}?" if close else ""
+        raise RequestError(f"no such {'option' if name.startswith('-') else 'command'} '{printable(name)}'{meant} "
+                           "(edge-nima --help)")  # fmt: skip
+    command = _command(name)
+    with command.make_context(f"edge-nima {name}", rest) as context:
+        code = command.invoke(context)
+    return code if isinstance(code, int) else 0
 
 
 def _command(name: str) -> Any:
     """The command of a module of its name: its `app`, what its `command()` makes, or its function of that name."""
+    import typer
+
     module = import_module(f"edge_nima.cli.{name}")
     if hasattr(module, "command"):
         return module.command()
@@ -85,36 +100,6 @@ def _command(name: str) -> Any:
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         app.command(name, cls=getattr(module, "Command", None))(getattr(module, name))
     return typer.main.get_command(app)
-
-
-# Without rich, whose help takes longer to import than this file and all that it needs; sub-commands have it.
-app = typer.Typer(
-    name="edge-nima",
-    cls=_Group,
-    help="How would a crowd rate this photograph? Scores photographs, converts models, proves that they agree.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode=None,
-)
-
-# typer carries click inside itself in some versions and beside itself in others.
-_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"edge-nima {__version__}")
-        raise typer.Exit()
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
-    ] = False,
-) -> None:
-    pass
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -131,28 +116,38 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
-    streams = sys.stdout, sys.stderr
     try:
-        code = app(args=arguments, prog_name="edge-nima", standalone_mode=False)
+        code = _dispatch(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
+        return code
     except EdgeNimaError as error:
         return _complain(reason(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         return _complain("interrupted", INTERRUPTED)
-    except _UsageError as error:
-        message = error.format_message() if hasattr(error, "format_message") else str(error)
-        if not message or message.startswith("Usage:"):  # no arguments: of a sub-command typer has printed the help
-            print(message or "", end="\n" if message else "")
-            return 2
-        return _complain(f"{message.splitlines()[0]} (edge-nima --help)", 2)
-    except (BrokenPipeError, SystemExit):
-        # The reader, `head` say, has what it wanted. typer wraps the streams and makes a SystemExit of it.
-        sys.stdout, sys.stderr = streams
+    except (BrokenPipeError, SystemExit):  # the reader, `head` say, has what it wanted
         return 141
     except OSError as error:
         return _complain(*_failure(error))
-    return code if isinstance(code, int) else 0
+    except Exception as error:
+        return _of_typer(error, arguments[0])
+
+
+def _of_typer(error: Exception, command: str) -> int:
+    """The exit code of what a command's parser or its end raised; anything else is raised again."""
+    import typer
+
+    # typer carries click inside itself in some versions and beside itself in others.
+    usage: type[Exception] = typer.BadParameter.__bases__[0]
+    if isinstance(error, typer.Exit):
+        return int(error.exit_code)
+    if isinstance(error, typer.Abort):
+        return _complain("interrupted", INTERRUPTED)
+    if not isinstance(error, usage):
+        raise error
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    # Without arguments typer has printed the help of the command.
+    return _complain(f"{message.splitlines()[0]} (edge-nima {command} --help)", 2) if message else 2
 
 
 _DISK = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.EPIPE, errno.EROFS}

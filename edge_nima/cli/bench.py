@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_nima.cli.options import INTERRUPTED, CardOption, ModelArgument, ThreadsOption, say
+from edge_nima.cli.messages import INTERRUPTED, say
+from edge_nima.cli.options import CardOption, ModelArgument, ThreadsOption
 from edge_nima.cli.progress import stages
 from edge_nima.errors import RequestError, escaped
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.options import bars, refuse_outputs, say
+from edge_nima.cli.messages import say
+from edge_nima.cli.options import bars, refuse_outputs
 from edge_nima.errors import OutputError, RequestError, printable, reason
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_nima.cli.options import refuse_outputs, say
+from edge_nima.cli.messages import say
+from edge_nima.cli.options import refuse_outputs
 from edge_nima.cli.show import show
 from edge_nima.errors import OutputError, RequestError, printable, reason
 

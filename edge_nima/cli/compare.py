@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.options import ScaleOption, refuse_outputs, say
+from edge_nima.cli.messages import say
+from edge_nima.cli.options import ScaleOption, refuse_outputs
 from edge_nima.errors import RequestError, printable
 
 if TYPE_CHECKING:

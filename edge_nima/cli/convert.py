@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 import typer.core
 
-from edge_nima.cli.options import INTERRUPTED, read_range, say
+from edge_nima.cli.messages import INTERRUPTED, say
+from edge_nima.cli.options import read_range
 from edge_nima.cli.progress import stages
 
 if TYPE_CHECKING:

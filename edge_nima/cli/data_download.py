@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_nima.cli.options import INTERRUPTED, say
+from edge_nima.cli.messages import INTERRUPTED, say
 from edge_nima.cli.progress import byte_progress
 from edge_nima.errors import RequestError, printable
 

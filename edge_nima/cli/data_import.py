@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_nima.cli import data_pack
-from edge_nima.cli.options import INTERRUPTED, ScaleOption, say
+from edge_nima.cli.messages import INTERRUPTED, say
+from edge_nima.cli.options import ScaleOption
 from edge_nima.cli.progress import stages
 from edge_nima.errors import RequestError, printable
 

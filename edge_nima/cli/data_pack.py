@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edge_nima.cli.options import INTERRUPTED, ScaleOption, say
+from edge_nima.cli.messages import INTERRUPTED, say
+from edge_nima.cli.options import ScaleOption
 from edge_nima.cli.progress import progress
 from edge_nima.errors import printable
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.options import INTERRUPTED, ScaleOption, refuse_outputs, say
+from edge_nima.cli.messages import INTERRUPTED, say
+from edge_nima.cli.options import ScaleOption, refuse_outputs
 from edge_nima.cli.progress import stages
 from edge_nima.errors import RequestError, printable
 

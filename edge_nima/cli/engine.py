@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from edge_nima.cli.options import INTERRUPTED, NOT_ALL_SCORED, say, warn_of_gate
+from edge_nima.cli.messages import INTERRUPTED, NOT_ALL_SCORED, say
+from edge_nima.cli.options import warn_of_gate
 from edge_nima.errors import RequestError, printable
 
 if TYPE_CHECKING:

@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.options import (
-    INTERRUPTED,
-    CardOption,
-    ModelOption,
-    ThreadsOption,
-    refuse_outputs,
-    say,
-    warn_of_gate,
-)  # fmt: skip
+from edge_nima.cli.messages import INTERRUPTED, say
+from edge_nima.cli.options import CardOption, ModelOption, ThreadsOption, refuse_outputs, warn_of_gate
 from edge_nima.errors import printable
 
 if TYPE_CHECKING:

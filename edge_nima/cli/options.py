@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.errors import RequestError, escaped, printable
+from edge_nima.cli.messages import say
+from edge_nima.errors import RequestError, printable
 
 if TYPE_CHECKING:
     from edge_nima.card import Card
@@ -26,11 +26,6 @@ ScaleOption = Annotated[
     typer.Option("--scale", help="Scale of the mean ratings, LOW..HIGH such as 1..5; they are brought to 1..10."),
 ]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Processor threads for one inference.")]
-
-
-def say(message: str) -> None:
-    """One line on stderr; what could steer the terminal is escaped."""
-    print(f"edge-nima: {escaped(message)}", file=sys.stderr)
 
 
 def warn_of_gate(card: Card) -> None:
@@ -79,12 +74,6 @@ def refuse_outputs(inputs: Iterable[Path], outputs: Mapping[str, Path | None], o
     if len({path.absolute() for path in given.values()}) < len(given):
         raise RequestError(f"{' and '.join(given)} are both '{printable(next(iter(given.values())))}'")
 
-
-NOT_ALL_SCORED = 3
-"""Exit code when some photographs have no score; their records say why."""
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.options import INTERRUPTED, ModelOption, say, warn_of_gate
+from edge_nima.cli.messages import INTERRUPTED, say
+from edge_nima.cli.options import ModelOption, warn_of_gate
 from edge_nima.errors import RequestError, printable
 
 if TYPE_CHECKING:

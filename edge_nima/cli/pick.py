@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.options import INTERRUPTED, NOT_ALL_SCORED, ModelOption, ThreadsOption, say, warn_of_gate
+from edge_nima.cli.messages import INTERRUPTED, NOT_ALL_SCORED, say
+from edge_nima.cli.options import ModelOption, ThreadsOption, warn_of_gate
 from edge_nima.cli.progress import progress
 from edge_nima.errors import RequestError, printable
 

@@ -14,16 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_nima.cli.engine import refuse_options, score_on_engine
-from edge_nima.cli.options import (
-    INTERRUPTED,
-    NOT_ALL_SCORED,
-    CardOption,
-    ModelOption,
-    ThreadsOption,
-    refuse_outputs,
-    say,
-    warn_of_gate,
-)
+from edge_nima.cli.messages import INTERRUPTED, NOT_ALL_SCORED, say
+from edge_nima.cli.options import CardOption, ModelOption, ThreadsOption, refuse_outputs, warn_of_gate
 from edge_nima.cli.progress import progress
 from edge_nima.errors import RequestError, printable
 from edge_nima.names import name_of

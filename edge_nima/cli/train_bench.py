@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_nima.cli.options import say
+from edge_nima.cli.messages import say
 
 if TYPE_CHECKING:
     from edge_nima_train.bench import Bench

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from edge_nima.cli.options import INTERRUPTED, say
+from edge_nima.cli.messages import INTERRUPTED, say
 from edge_nima.cli.progress import stages
 from edge_nima.errors import printable
 

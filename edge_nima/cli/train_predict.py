@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_nima.cli import train_inputs as given
-from edge_nima.cli.options import INTERRUPTED, NOT_ALL_SCORED, ScaleOption, say
+from edge_nima.cli.messages import INTERRUPTED, NOT_ALL_SCORED, say
+from edge_nima.cli.options import ScaleOption
 from edge_nima.cli.progress import stages
 from edge_nima.cli.score import Format, refuse_loss
 from edge_nima.errors import RequestError

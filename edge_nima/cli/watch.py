@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
-from edge_nima.cli.options import INTERRUPTED, say, warn_of_gate
+from edge_nima.cli.messages import INTERRUPTED, say
+from edge_nima.cli.options import warn_of_gate
 from edge_nima.errors import EdgeNimaError, printable, reason
 
 if TYPE_CHECKING:
