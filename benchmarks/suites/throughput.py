@@ -73,11 +73,13 @@ def _large(bench: Bench, folder: Path, _: int) -> None:
         for peer, variant, model in available(bench, timed=True):
             if peer.large:
                 told = command(peer, variant, "score", model, few, "--workers", available_cores())
-                seconds, mib, out = measured_process(told)
+                _, mib, out = measured_process(told)
                 closing = scores(out)[1]
-                bench.keep("start left out", [closing["photographs"] / closing["seconds"]], "photographs/s", peak_mib=mib,
-                           size="500 px", photographs=closing["photographs"], peer=peer.name, variant=variant,
-                           workers=available_cores(), versions=versions_of(peer))  # fmt: skip
+                bench.keep(
+                    "start left out", [closing["photographs"] / closing["seconds"]], "photographs/s", peak_mib=mib,
+                    size="500 px", photographs=closing["photographs"], peer=peer.name, variant=variant,
+                    workers=available_cores(), versions=versions_of(peer),
+                )  # fmt: skip
 
 
 def _case(peer: Peer, variant: str, model: Path, folder: Path, workers: int) -> Case:
