@@ -177,6 +177,7 @@ def test_an_object_store_in_and_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_node_that_dies_half_way_costs_nothing(tmp_path: Path, ray_env: None) -> None:
     copies(tmp_path / "photographs", 900)
     output = tmp_path / "scores"

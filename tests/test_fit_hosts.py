@@ -141,6 +141,7 @@ def test_a_signal_to_one_stops_all_and_they_go_on(photographs: Path, tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_other_ends_with_one_that_is_gone(photographs: Path, tmp_path: Path) -> None:
     changes, soon = (*LONG, "phase1.batch=6"), "import edge_nima_train.hosts as hosts\nhosts.SILENT_S = 10"
     with processes(photographs, tmp_path, *changes, own=((), ()), first=soon, TMPDIR=str(tmp_path)) as both:
