@@ -24,8 +24,6 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def commands() -> str:
     """Every command from its own help, as Markdown."""
-    import typer
-
     from edge_nima import cli
 
     parts = ["# Commands\n\nWhat `--help` says of each; `edge-nima --version` prints the version.\n"]
@@ -41,7 +39,8 @@ def commands() -> str:
         rows = [_row(parameter, context) for parameter in command.params if parameter.name != "help"]
         parts.append("| argument or option | what it does |\n|---|---|\n" + "".join(row for row in rows if row))
 
-    describe(typer.main.get_command(cli.app), "edge-nima")
+    for name in sorted(cli.COMMANDS):
+        describe(cli.command(name), f"edge-nima {name}")
     return "\n".join(parts)
 
 

@@ -145,7 +145,8 @@ def test_every_command_line_option_in_the_documentation_exists(capsys: pytest.Ca
     ):  # fmt: skip
         text = (ROOT / page).read_text(encoding="utf-8")
         for command, rest in re.findall(
-            r"edge-nima (score|pick|convert|compare|examine|check|show|watch|best|cameras|doctor|phone|models \w+)"
+            r"edge-nima (score|pick|convert|compare|examine|check|show|bench|watch|best|cameras|doctor|phone"
+            r"|models \w+)"
             r"((?:[^\n`]|\\\n)*)",
             text,
         ):

@@ -45,7 +45,7 @@ SECTIONS = {
 }
 """What --help shows, without an import of the modules that say more."""
 
-_COMMANDS = [name for section in SECTIONS.values() for name in section]
+COMMANDS = [name for section in SECTIONS.values() for name in section]
 _NO_COMMAND = """Usage: edge-nima COMMAND [ARGS]...      (edge-nima COMMAND --help)
 
 How would a crowd rate this photograph? Scores photographs, converts models,
@@ -77,19 +77,19 @@ def _dispatch(arguments: list[str]) -> int:
     if name == "--version":
         print(f"edge-nima {__version__}")
         return 0
-    if name not in _COMMANDS:
+    if name not in COMMANDS:
         from difflib import get_close_matches
 
-        close = get_close_matches(name, _COMMANDS)
+        close = get_close_matches(name, COMMANDS)
         meant = f": did you mean {' or '.join(close)}?" if close else ""
         raise RequestError(f"no such {'option' if name.startswith('-') else 'command'} '{printable(name)}'{meant} "
                            "(edge-nima --help)")  # fmt: skip
     with _quick_imports():
-        command = _command(name)
+        parser = command(name)
         if name in _SCORING:
             import_module("edge_nima.scorer")  # and NumPy and Pillow
-    with command.make_context(f"edge-nima {name}", rest) as context:
-        code = command.invoke(context)
+    with parser.make_context(f"edge-nima {name}", rest) as context:
+        code = parser.invoke(context)
     return code if isinstance(code, int) else 0
 
 
@@ -114,7 +114,7 @@ def _quick_imports() -> Iterator[None]:
             del os.environ[_BLAS]
 
 
-def _command(name: str) -> Any:
+def command(name: str) -> Any:
     """The command of a module of its name: its `app`, what its `command()` makes, or its function of that name."""
     import typer
 
