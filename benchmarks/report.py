@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,10 +79,13 @@ def variants(found: dict[str, list[Line]]) -> str:
     plain = next(line["p50"] for line in lines if line["recipe"] == "int8")
     first = lines[0]
     return (
-        f"{first['photographs']} OASIS photographs that no recipe has seen, calibrated on {first['calibration']} of "
-        f"BIQ2021, against the Keras model; differences\nof the mean in rating points. Latency: the bare interpreter, "
-        f"one thread, median of {first['n']}, as a ratio to plain int8 in the\nsame run ({plain:.1f} ms). "
-        f"{_where(first)}\n\n"
+        _wrapped(
+            f"idealo's weights by `edge-nima convert`, float16 and int8-mixed bundled: {first['photographs']} OASIS "
+            f"photographs that no recipe has seen, calibrated on {first['calibration']} of BIQ2021, against the Keras "
+            f"model; differences of the mean in rating points. Latency: bare, one thread, median of {first['n']}, to "
+            f"plain int8 in the same run ({plain:.1f} ms). {_where(first)}"
+        )
+        + "\n"
     ) + table(
         ["recipe", "MB", "MAE", "bias", "p99", "rank correlation", "flips at 5", "latency", "gate"],
         [
@@ -115,6 +119,24 @@ def peers(found: dict[str, list[Line]]) -> str:
     return told + table(["", "ms", "a second", "MiB", "MAE", "SRCC", "flips at 5"], rows)
 
 
+def summary(found: dict[str, list[Line]]) -> str:
+    """Against Keras and the peers, in a paragraph."""
+    start = {line.get("peer", line["case"]): line for line in found["start"]}
+    rates, ours = _rates(found), ("edge_nima", "mobilenet-ava-int8-mixed")
+    keras, own = start["idealo_keras"], start["one photograph: edge_nima"]
+    fast, slow = (rates[key]["p50"] for key in (ours, ("idealo_keras", "float32")))
+    return _wrapped(
+        f"Against Keras as idealo's predict uses it, {_where(own)[:-1]}: one photograph {keras['time_to_ours']:.0f} "
+        f"times as fast, start included ({own['p50']:.2f} s), in {keras['memory_to_ours']:.0f} times less memory "
+        f"({own['peak_mib']:.0f} MiB); a folder {fast / slow:.1f} times ({fast:.0f} a second). Beside ONNX Runtime, "
+        "OpenVINO and others: [benchmarks](docs/benchmarks.md). `edge-nima bench` measures your board."
+    )
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 125, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
 def _by_peer(lines: Iterable[Line]) -> dict[tuple[str, str], Line]:
     return {(line["peer"].removesuffix("_batch"), line["variant"]): line for line in lines}
 
@@ -141,7 +163,9 @@ def start(found: dict[str, list[Line]]) -> str:
     )
 
 
-TABLES: dict[str, Callable[[dict[str, list[Line]]], str]] = {"variants": variants, "peers": peers, "start": start}
+TABLES: dict[str, Callable[[dict[str, list[Line]]], str]] = {"variants": variants, "peers": peers, "start": start,
+    "summary": summary,
+}  # fmt: skip
 ABOUT = "commit machine versions date suite quick unit n p50 p90 p99 case"
 
 

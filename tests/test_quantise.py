@@ -210,7 +210,7 @@ def test_every_recipe_takes_every_network_and_keeps_the_contract(source: Source,
 def test_corrected_int8_is_closer_to_float_than_plain(source: Source) -> None:
     plainly, ours = missed(source, find_recipe("int8")(source)), missed(source, find_recipe("int8-corrected")(source))
     assert ours < 0.6 * plainly
-    assert ours < 0.08
+    assert ours < 0.12  # .05 to .10: the random network differs with the order in which a processor sums
 
 
 def test_mixed_is_no_worse_than_corrected_and_within_its_budgets(source: Source) -> None:
