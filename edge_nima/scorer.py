@@ -33,7 +33,8 @@ Picture = str | os.PathLike[str] | bytes | Frame | NDArray[np.uint8]
 """A path, the bytes of an encoded file, a frame, or upright RGB pixels (height, width, 3) uint8."""
 
 Look = Callable[[Any, Image.Image], None]
-"""Takes a picture as it was given, and how it looks: upright, mode RGB, reduced to the model's `longest_edge`."""
+"""Takes a picture as it was given, and how it looks: upright, mode RGB, reduced to the model's `longest_edge`; it must
+not change that."""
 
 READERS, MOST_READERS = 16, 64
 """Objects of a store that are fetched at once while others are scored: for each job, and for all of them."""
