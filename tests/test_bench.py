@@ -89,7 +89,7 @@ def test_the_command_measures_and_puts_out_a_line_each() -> None:
 def test_the_table_says_what_is_best_and_what_others_take() -> None:
     done = run_command("bench", "--seconds", "1", "--threads", "1")
     assert done.returncode == 0, done.stderr
-    for told in ("the bare model", "a frame of 4000x3000", "best: --threads 1", "photographs, 1 at once"):
+    for told in ("bare model", "4000x3000", "best for one picture at a time: --threads 1", "JPEGs, 1 at once"):
         assert told in done.stdout
 
 

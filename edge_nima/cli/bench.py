@@ -87,14 +87,14 @@ def _print(file: ModelFile, lines: list[dict[str, Any]]) -> None:
     extra = f", {' '.join(here['instructions'])}" if here["instructions"] else ""
     console.print(Text(escaped(f"{file.label} on {here['board']}, {here['cores']} cores{extra}")))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", "threads", "n", "ms p50", "p90", "p99", "a second", "of the bare model"):
+    for heading in ("", "threads", "n", "ms p50", "p90", "p99", "a second", "to bare"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for line in lines:
         table.add_row(*_row(line))
     console.print(table)
     best = next((line["threads"] for line in lines if line.get("best")), None)
     if best is not None:
-        console.print(f"best: --threads {best} for one picture at a time; `edge-nima score` takes one thread a core")
+        console.print(f"best for one picture at a time: --threads {best}", highlight=False)
     boards = similar_boards(file.card.name, here)
     if not boards:
         console.print(Text(f"no {here['system']} machine has been measured with {escaped(file.card.name)} before"))
@@ -119,12 +119,12 @@ def _board(machine: dict[str, Any]) -> str:
 
 
 def _row(line: dict[str, Any]) -> Iterable[str]:
-    what, numbers = line["case"], [f"{line[key]:.2f}" for key in ("p50", "p90", "p99")]
+    what, numbers = line["case"], [f"{line[key]:.1f}" for key in ("p50", "p90", "p99")]
     if what == "photographs":
-        return (f"photographs, {line['jobs']} at once", str(line["threads"]), str(line["n"]), "", "", "",
+        return (f"JPEGs, {line['jobs']} at once", str(line["threads"]), str(line["n"]), "", "", "",
                 f"{line['p50']:.1f}", "")  # fmt: skip
-    name = "the bare model" if what == "invoke" else f"a frame of {line['size']}"
-    times = f"{line['to_invoke']:.3f} x" if "to_invoke" in line else ""
+    name = "bare model" if what == "invoke" else line["size"]
+    times = f"{line['to_invoke']:.2f} x" if "to_invoke" in line else ""
     return name, str(line["threads"]), str(line["n"]), *numbers, f"{1000 / line['p50']:.1f}", times
 
 
