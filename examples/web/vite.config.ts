@@ -33,5 +33,6 @@ export default defineConfig({
     },
   },
   plugins: [assembly(), policy(), litert(root, models), licences(root), written(page)],
-  test: { environment: 'node', include: ['tests/**/*.test.ts'] },
+  // However long where others work too: a picture of 24 megapixels takes seconds.
+  test: { environment: 'node', include: ['tests/**/*.test.ts'], testTimeout: 60_000 },
 });
