@@ -57,7 +57,7 @@ def soak(bench: Bench) -> None:
     installed. The model scores the first frames; for the rest a stub answers at once. "Within" is the difference to
     after the first 2,000 frames, of the process and its worker together.
     """
-    frames, real = (12_000, 1500) if bench.quick else (100_000, 10_000)
+    frames, real = (12_000, 500) if bench.quick else (100_000, 10_000)
     bench.keep("soak", **alone(_soak, str(bench.photographs(FILM)), frames, real))
 
 
