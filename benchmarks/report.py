@@ -19,6 +19,12 @@ NAMES = {
     "litert_samples": "litert-samples' recipe", "pyiqa_nima": "pyiqa's nima (another backbone, random weights)",
 }  # fmt: skip
 
+CASE = ("case", "model", "peer", "variant", "size", "workers", "threads", "unit")
+"""What tells one measurement of a suite from another."""
+RATIOS = ("to_invoke", "rate_to_ours", "time_to_ours", "memory_to_ours")
+NOISY = 0.1
+"""A ratio that moves by more from run to run is noisy."""
+
 
 def write_report(results: Path) -> None:
     """Write everything that is made of the results in a folder.
@@ -33,13 +39,26 @@ def write_report(results: Path) -> None:
 
 
 def read_results(results: Path) -> dict[str, list[Line]]:
-    """The last run of each suite."""
+    """The last run of each suite.
+
+    A ratio that the run before on the same machine measured too gets a key beside it: `KEY_again`, what it was then.
+    """
     found = {}
     for path in sorted(results.glob("*.jsonl")):
-        lines = [line for line in _lines(path) if not line.get("quick")]
-        if lines:
-            found[path.stem] = [line for line in lines if _run(line) == _run(lines[-1])]
+        runs: dict[tuple[Any, ...], list[Line]] = {}
+        for line in _lines(path):
+            if not line.get("quick"):
+                runs.setdefault(_run(line), []).append(line)
+        if runs:
+            last = next(reversed(runs))
+            before = [lines for run, lines in runs.items() if run != last and run[2:] == last[2:]]
+            found[path.stem] = [_with_ratios_before(line, before[-1] if before else ()) for line in runs[last]]
     return found
+
+
+def _with_ratios_before(line: Line, before: Iterable[Line]) -> Line:
+    same = [other for other in before if all(other.get(key) == line.get(key) for key in CASE)]
+    return line | {f"{key}_again": same[-1][key] for key in RATIOS if same and key in line and key in same[-1]}
 
 
 def boards(results: Path) -> list[Line]:
@@ -163,8 +182,28 @@ def start(found: dict[str, list[Line]]) -> str:
     )
 
 
+def repeats(found: dict[str, list[Line]]) -> str:
+    """How well a second run says the same: the ratios that moved by more than a tenth."""
+    pairs = [
+        (suite, line, key, line[key] / line[f"{key}_again"] - 1)
+        for suite, lines in found.items() for line in lines for key in RATIOS if f"{key}_again" in line
+    ]  # fmt: skip
+    noisy = [pair for pair in pairs if abs(pair[3]) > NOISY]
+    suites = ", ".join(dict.fromkeys(suite for suite, *_ in pairs))
+    told = _wrapped(
+        f"{len(pairs)} ratios of {suites} were measured in two whole runs on one machine: {len(pairs) - len(noisy)} "
+        f"came out within {NOISY:.0%} of the time before. The rest are noisy, and to be read so:"
+    )
+    rows = [
+        [suite, ", ".join(str(line[part]) for part in CASE[:-1] if part in line), key.replace("_", " "),
+         line[key], line[f"{key}_again"], f"{change:+.0%}"]
+        for suite, line, key, change in noisy
+    ]  # fmt: skip
+    return told + "\n" + table(["suite", "case", "ratio", "last", "before", "change"], rows)
+
+
 TABLES: dict[str, Callable[[dict[str, list[Line]]], str]] = {"variants": variants, "peers": peers, "start": start,
-    "summary": summary,
+    "summary": summary, "repeats": repeats,
 }  # fmt: skip
 ABOUT = "commit machine versions date suite quick unit n p50 p90 p99 case"
 
@@ -233,7 +272,8 @@ def _lines(path: Path) -> list[Line]:
 
 def _run(line: Line) -> tuple[Any, ...]:
     machine = line["machine"]
-    return line.get("date"), line.get("commit"), machine.get("board", machine.get("processor"))
+    board = machine.get("board", machine.get("processor"))
+    return line.get("date"), line.get("commit"), board, *machine.get("instructions", ())
 
 
 def _where(line: Line) -> str:

@@ -93,6 +93,23 @@ def test_a_run_is_the_last_lines_of_one_date_commit_and_machine(tmp_path: Path) 
     assert [line["case"] for line in report.read_results(tmp_path)["s"]] == ["1", "2"]
 
 
+def test_a_ratio_that_the_run_before_measured_otherwise_is_called_noisy(tmp_path: Path) -> None:
+    def line(date: str, board: str, peer: str, ratio: float) -> str:
+        machine = {"board": board, "cores": 1, "instructions": ["avx2"]}
+        return json.dumps({"suite": "start", "case": "one", "peer": peer, "date": date, "commit": "a", "quick": False,
+                           "machine": machine, "time_to_ours": ratio}) + "\n"  # fmt: skip
+
+    (tmp_path / "start.jsonl").write_text(
+        line("1", "b", "x", 2.0) + line("1", "b", "y", 2.0) + line("2", "other", "x", 9.0)
+        + line("3", "b", "x", 2.1) + line("3", "b", "y", 2.4) + line("3", "b", "new", 5.0)
+    )  # fmt: skip
+    found = report.read_results(tmp_path)
+    assert [line.get("time_to_ours_again") for line in found["start"]] == [2.0, 2.0, None]
+    told = report.repeats(found)
+    assert told.startswith("2 ratios of start were measured in two whole runs on one machine: 1 came out within 10%")
+    assert told.splitlines()[-1] == "| start | one, y | time to ours | 2.4 | 2 | +20% |"
+
+
 def test_our_side_of_a_comparison_scores_as_the_scorer_does() -> None:
     photographs = ROOT / "examples" / "photos"
     with linked(find_photographs([photographs])) as folder:

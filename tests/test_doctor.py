@@ -292,6 +292,12 @@ def test_what_a_child_dies_of_is_a_line(tmp_path: Path, monkeypatch: pytest.Monk
     assert answer.error.isprintable()
 
 
+def test_a_child_that_is_slow_but_comes_on_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "it.py").write_text("import time\nfor _ in range(7):\n    print('on', flush=True)\n    time.sleep(1)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert ProbeProcess(timeout_s=5).ask("package", module="it") == Answer({"version": ""})
+
+
 def test_a_crash_of_opencv_leaves_doctor_and_scoring_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

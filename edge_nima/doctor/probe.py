@@ -37,13 +37,14 @@ class ProbeProcess:
     """Runs each question in a process of its own."""
 
     timeout_s: float = 60
-    """A probe that takes longer hangs; a Raspberry Pi Zero takes twenty seconds for the golden probes."""
+    """A probe that comes to nothing new for so long hangs; a Raspberry Pi Zero takes twenty seconds for the golden
+    probes, and more when it has other work."""
 
     def ask(self, question: str, **arguments: Any) -> Answer:
         """Ask one question and wait for its answer; a probe that hangs is killed. Raises nothing."""
         command = [sys.executable, "-m", "edge_nima.doctor.probe", question, json.dumps(arguments)]
         try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=self.timeout_s)
+            done = self._run(command)
         except subprocess.TimeoutExpired as error:
             stage = _fields(error.stdout or b"")["stage"]
             return Answer(error=f"{stage} does not come back: killed after {self.timeout_s:.0f} s")
@@ -62,6 +63,26 @@ class ProbeProcess:
             why = f": {printable(lines[-1])}" if lines else ""
             return Answer(error=f"{fields['stage']} ends with exit code {done.returncode}{why}")
         return Answer(fields["result"])
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[bytes]:
+        """Run it to its end, or until it has said nothing for `timeout_s`."""
+        heard = 0
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            while True:
+                try:
+                    out, err = process.communicate(timeout=self.timeout_s)
+                    return subprocess.CompletedProcess(command, process.returncode, out, err)
+                except subprocess.TimeoutExpired as error:
+                    said = len(error.stdout or b"")
+                    if said == heard:
+                        process.kill()
+                        raise
+                    heard = said
+                except BaseException:
+                    process.kill()
+                    raise
 
 
 def _fields(output: bytes) -> dict[str, Any]:
@@ -127,20 +148,22 @@ def model(path: str | None, card: str | None) -> dict[str, Any]:
     """Open a model, run its golden probes, and time an inference, milliseconds, with 1, 2, ... threads."""
     from edge_nima.check import check_model
     from edge_nima.gate import warning
-    from edge_nima.scorer import load_model
-    from edge_nima.watch.worker import inference_times
+    from edge_nima.scorer import default_threads, load_model
+    from edge_nima.watch.worker import inference_time
 
     _say(stage="opening the model")
     file = load_model(path, card)
     _say(stage="running the golden probes")
     results = check_model(file) if file.card.probes else []
-    _say(stage="an inference with several threads")
-    times = inference_times(file.content, file.card.preprocessing)
+    ms = {}
+    for threads in range(1, default_threads() + 1):
+        _say(stage=f"an inference with {threads} thread{'s'[: threads != 1]}")
+        ms[threads] = inference_time(file.content, file.card.preprocessing, threads) * 1e3
     return {
         "label": file.label,
         "gate": warning(file.card.gate),
         "probes": [{"name": result.name, "problem": result.problem, "gap": result.own_gap} for result in results],
-        "ms": {threads: seconds * 1e3 for threads, seconds in times.items()},  # JSON makes them text
+        "ms": ms,  # JSON makes the numbers of threads text
     }
 
 

@@ -31,7 +31,7 @@ RESTARTS_A_MINUTE = 5
 """A worker that dies more often is not restarted for the rest of the minute."""
 START_TIMEOUT_S = 60.0  # until the model is open and threads are measured; a Pi Zero 2 takes ten seconds
 _SLICE_S = 0.25  # how often a wait checks whether it is still wanted
-_RUNS = 7  # for each number of threads
+_RUNS = 7
 
 
 class WorkerLost(EdgeNimaError, RuntimeError):
@@ -219,16 +219,18 @@ def _serve(pipe: Connection, file: int) -> None:
 
 def inference_times(content: bytes, how: Preprocessing) -> dict[int, float]:
     """Median seconds of an inference with 1, 2, ... threads, as many as this machine has for it."""
-    times = {}
-    for threads in range(1, default_threads() + 1):
-        interpreter = Interpreter(content, how, threads)
-        taken = []
-        for _ in range(_RUNS + 2):
-            started = perf_counter()
-            interpreter.run()
-            taken.append(perf_counter() - started)
-        times[threads] = median(taken[2:])  # the first runs allocate
-    return times
+    return {threads: inference_time(content, how, threads) for threads in range(1, default_threads() + 1)}
+
+
+def inference_time(content: bytes, how: Preprocessing, threads: int) -> float:
+    """Median seconds of an inference with so many threads."""
+    interpreter = Interpreter(content, how, threads)
+    taken = []
+    for _ in range(_RUNS + 2):
+        started = perf_counter()
+        interpreter.run()
+        taken.append(perf_counter() - started)
+    return median(taken[2:])  # the first runs allocate
 
 
 if __name__ == "__main__":
