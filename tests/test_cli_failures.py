@@ -72,3 +72,26 @@ def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str])
     assert told.err == ""
     assert run(["scor"]) == 2
     assert "no such command 'scor': did you mean score" in capsys.readouterr().err
+
+
+def test_a_ctrl_c_that_comes_where_python_ignores_it_comes_again() -> None:
+    program = """
+import gc, os, signal, time
+import edge_nima.cli
+from edge_nima.__main__ import main
+
+def interrupted(phase, _):
+    gc.callbacks.remove(interrupted)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.01)
+
+def work():
+    gc.callbacks.append(interrupted)
+    gc.collect()
+    time.sleep(60)
+
+edge_nima.cli.main = work
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=50)
+    assert (done.returncode, done.stderr) == (130, "edge-nima: interrupted\n")

@@ -20,6 +20,10 @@ SAME = {"ai-edge-litert": 1e-4, "tflite-runtime": 0.03}
 """How far a mean may be from x86's with ai-edge-litert; tflite-runtime's int8 kernels of 2023 round otherwise."""
 
 
+OLD = pytest.param("tflite-runtime", marks=pytest.mark.exhaustive)
+"""Of what takes a minute each; that the old runtime scores alike is tried always."""
+
+
 @pytest.fixture(scope="module", params=RUNTIMES)
 def runtime(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -36,6 +40,7 @@ def test_its_child_processes_are_emulated_as_well(pi: Pi) -> None:
     assert (done.returncode, done.stdout) == (0, "aarch64\n"), done.stderr
 
 
+@pytest.mark.parametrize("runtime", ["ai-edge-litert", OLD], indirect=True)
 def test_doctor_names_the_board_and_finds_no_problem(pi: Pi, runtime: str) -> None:
     done = pi.run(["-m", "edge_nima", "doctor", "--format", "json"], 900)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -53,6 +58,7 @@ def test_doctor_names_the_board_and_finds_no_problem(pi: Pi, runtime: str) -> No
     )  # fmt: skip
 
 
+@pytest.mark.exhaustive
 def test_a_death_in_a_child_is_a_line_there_too(tmp_path: Path) -> None:
     pi = Pi.build(RUNTIMES[0])  # of the runtime nothing is asked
     (tmp_path / "cv2.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
@@ -65,7 +71,9 @@ def test_a_death_in_a_child_is_a_line_there_too(tmp_path: Path) -> None:
     assert "golden probes passed" in found["check"]["text"]
 
 
-@pytest.mark.parametrize("model", ["mobilenet-ava-int8-mixed", "mobilenet-ava-float16"])
+@pytest.mark.parametrize(
+    "model", ["mobilenet-ava-int8-mixed", pytest.param("mobilenet-ava-float16", marks=pytest.mark.exhaustive)]
+)
 def test_check_passes_every_probe(pi: Pi, runtime: str, model: str) -> None:
     done = pi.run(["-m", "edge_nima", "check", model], 900)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -90,6 +98,7 @@ def test_float16_scores_as_this_machine_does(pi: Pi) -> None:
     assert json.loads(done.stdout)["mean"] == pytest.approx(here.mean, abs=1e-4)
 
 
+@pytest.mark.parametrize("runtime", ["ai-edge-litert", OLD], indirect=True)
 def test_thirty_frames_are_watched(pi: Pi, runtime: str, tmp_path: Path) -> None:
     photographs = sorted(PHOTOS.glob("*.jpg"))
     patient = ["--threads", "1", "--stuck-after", "60s", "--lost-after", "60s"]

@@ -93,13 +93,13 @@ def _local_copy(folder: Path, file: Path) -> Path:
 
 
 class Cluster:
-    """Nodes of this machine, each one core."""
+    """Nodes of this machine, each one core, or one of two."""
 
     def __init__(self, nodes: int = 1) -> None:
         from ray.cluster_utils import Cluster as Nodes
 
         self._nodes = Nodes()
-        self._nodes.add_node(num_cpus=0 if nodes > 1 else 1, include_dashboard=False)
+        self._nodes.add_node(num_cpus=0 if nodes > 1 else 2, include_dashboard=False)
         self.workers = [self._nodes.add_node(num_cpus=1) for _ in range(nodes if nodes > 1 else 0)]
         self.address = self._nodes.address
 
@@ -110,6 +110,17 @@ class Cluster:
         self._nodes.shutdown()
 
 
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A cluster that is there: to start one takes ten seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED", "RAY_worker_niceness"):
+            patch.setenv(name, ENV[name])
+        cluster = Cluster()
+        yield cluster.address
+        cluster.stop()
+
+
 @pytest.fixture
 def ray_env(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED", "RAY_worker_niceness"):
@@ -117,11 +128,14 @@ def ray_env(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_a_folder_becomes_partitions_that_resume_keeps(tmp_path: Path) -> None:
+def test_a_folder_becomes_partitions_that_resume_keeps_and_no_other_model_mixes_with(
+    address: str, tmp_path: Path
+) -> None:
     photographs, output = copies(tmp_path / "photographs", 120), tmp_path / "scores"
+    here = ("--output", output, "--address", address)
     (photographs / "notes.txt").write_text("x")
     expected = one_machine(photographs)
-    code, said = score(photographs, "--output", output)
+    code, said = score(photographs, *here)
     failed = sum(record["error"] is not None for record in expected.values())
     assert code == 3
     assert f"{failed} not scored; their rows say why, --resume tries them again" in said
@@ -129,7 +143,7 @@ def test_a_folder_becomes_partitions_that_resume_keeps(tmp_path: Path) -> None:
     assert "120 photographs in" in said
     assert_each_once(output, expected)
 
-    code, said = score(photographs, "--output", output)
+    code, said = score(photographs, *here)
     assert code == 2
     assert f"'{output}' holds scores: --resume goes on with them, --overwrite replaces them" in said
 
@@ -138,15 +152,30 @@ def test_a_folder_becomes_partitions_that_resume_keeps(tmp_path: Path) -> None:
     changed = photographs / "0" / "00000.jpg"
     changed.unlink()
     shutil.copy(FILES[1], changed)
-    code, said = score(photographs, "--output", output, "--resume")
+    code, said = score(photographs, *here, "--resume")
     assert code == 3
     assert f"{2 + failed} photographs in" in said
     assert f"{119 - failed} kept from before" in said
     assert_each_once(output, one_machine(photographs))
 
-    code, said = score(*FILES[:2], "--output", output, "--overwrite")
+    other = tmp_path / "other.tflite"
+    shutil.copy(load_model().path or "", other)
+    with other.open("ab") as file:
+        file.write(b"x")
+    code, said = score(photographs, *here, "--resume", "--model", other)
+    assert (code, len(said.splitlines())) == (2, 1), said
+    assert "this run is" in said
+    assert "score with that one, or --overwrite" in said
+
+    code, said = score(*FILES[:2], *here, "--overwrite")
     assert code == 0
     assert_each_once(output, one_machine(*FILES[:2]))
+
+    partition = min(output.glob("part-*.parquet"))
+    other.rename(partition)
+    code, said = score(*FILES[:2], *here, "--resume")
+    assert (code, len(said.splitlines())) == (1, 1)
+    assert f"cannot read '{partition}'" in said
 
 
 @pytest.mark.slow
@@ -222,10 +251,14 @@ def test_killed_at_random_moments_and_resumed_nothing_is_lost_or_twice(tmp_path:
 
 
 @pytest.mark.slow
-def test_interrupted_it_says_how_to_go_on(tmp_path: Path) -> None:
-    photographs, output = copies(tmp_path / "photographs", 900), tmp_path / "scores"
+def test_interrupted_it_says_how_to_go_on(address: str, tmp_path: Path) -> None:
+    photographs, output = copies(tmp_path / "photographs", 400), tmp_path / "scores"
     running = subprocess.Popen(
-        command(photographs, "--output", output), env=ENV, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command(photographs, "--output", output, "--address", address),
+        env=ENV,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     until(lambda: len(list(output.glob("part-*.parquet"))) >= 2 or running.poll() is not None, 120)
     running.send_signal(signal.SIGINT)
@@ -233,27 +266,9 @@ def test_interrupted_it_says_how_to_go_on(tmp_path: Path) -> None:
     assert running.returncode == 130, said
     assert f"interrupted; finished partitions are in '{output}': --resume goes on" in said
     assert "Traceback" not in said
-    _, said = score(photographs, "--output", output, "--resume")
+    _, said = score(photographs, "--output", output, "--resume", "--address", address)
     assert "kept from before" in said
     assert_each_once(output, one_machine(photographs))
-
-
-@pytest.mark.slow
-def test_scores_of_another_model_and_another_run_are_not_mixed(tmp_path: Path) -> None:
-    output, other = tmp_path / "scores", tmp_path / "other.tflite"
-    assert score(FILES[0], "--output", output)[0] == 0
-    shutil.copy(load_model().path or "", other)
-    with other.open("ab") as file:
-        file.write(b"x")
-    code, said = score(FILES[0], "--output", output, "--resume", "--model", other)
-    assert (code, len(said.splitlines())) == (2, 1)
-    assert "this run is" in said
-    assert "score with that one, or --overwrite" in said
-
-    other.rename(output / "part-000000-of-000001.parquet")
-    code, said = score(FILES[0], "--output", output, "--resume")
-    assert (code, len(said.splitlines())) == (1, 1)
-    assert f"cannot read '{output}/part-000000-of-000001.parquet'" in said
 
 
 def test_what_an_engine_cannot_do_is_refused_before_it_starts(tmp_path: Path) -> None:

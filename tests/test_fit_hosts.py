@@ -100,20 +100,17 @@ def assert_alike(one: Path, two: Path) -> None:
         assert [line[key] for line in history(two)] == pytest.approx([line[key] for line in history(one)], rel=1e-4)
 
 
-@pytest.fixture(scope="module")
-def alone(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run of one process."""
-    out = tmp_path_factory.mktemp("alone") / "run"
-    train(photographs, out, *GENTLE, KERAS_BACKEND="jax")
-    return out
-
-
 @pytest.mark.slow
-def test_two_processes_train_as_one_does(alone: Path, photographs: Path, tmp_path: Path) -> None:
-    with processes(photographs, tmp_path, *GENTLE, TMPDIR=str(tmp_path)) as both:
-        told = [one.end() for one in both]
+@pytest.mark.parametrize(
+    "changes", [("phase2.epochs=0",), pytest.param(GENTLE, marks=pytest.mark.exhaustive)], ids=["phase 1", "both"]
+)
+def test_two_processes_train_as_one_does(changes: tuple[str, ...], photographs: Path, tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as alone:
+        train(photographs, Path(alone) / "run", *changes, KERAS_BACKEND="jax")
+        with processes(photographs, tmp_path, *changes, TMPDIR=str(tmp_path)) as both:
+            told = [one.end() for one in both]
+        assert_alike(Path(alone) / "run", tmp_path / "out0")
     assert told[0][0] == str(tmp_path / "out0" / "model.keras")
-    assert_alike(alone, tmp_path / "out0")
     waiting, kept = told[1]
     assert waiting.startswith("edge-nima: waiting for 2 processes at 127.0.0.1:")
     assert kept == "edge-nima: process 1 of 2: what comes of the run is kept by process 0"

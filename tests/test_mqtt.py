@@ -569,6 +569,7 @@ def test_a_broker_that_is_away_for_twelve_seconds_misses_nothing(broker: Mosquit
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_broker_that_is_killed_twenty_times_misses_nothing_and_nothing_grows(broker: Mosquitto) -> None:
     descriptors = len(os.listdir("/proc/self/fd"))
     assert killed_and_restarted(broker, 20) <= 20 * IN_FLIGHT

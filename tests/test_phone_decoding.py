@@ -44,7 +44,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bundled(tmp_path_factory.mktemp("bundle"), "engine/decode.ts", "core/preprocessing.ts")
 
 
-@pytest.mark.parametrize("by", ["WebAssembly", "JavaScript"])
+@pytest.mark.parametrize("by", ["WebAssembly", pytest.param("JavaScript", marks=pytest.mark.exhaustive)])
 def test_every_picture_becomes_pythons_tensor_in_chromium(bundle: Path, tmp_path: Path, by: str) -> None:
     export_vectors(load_model(), tmp_path / "vectors")
     vectors: dict[str, Any] = json.loads((tmp_path / "vectors" / "vectors.json").read_bytes())

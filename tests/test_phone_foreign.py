@@ -46,7 +46,7 @@ def film() -> None:
     """Without a camera."""
 
 
-@pytest.mark.parametrize("name", ["nhwc", "nchw", "bgr"])
+@pytest.mark.parametrize("name", ["nhwc", pytest.param("nchw", marks=pytest.mark.exhaustive), "bgr"])
 def test_a_float_model_of_any_layout_scores_as_in_python(
     open_page: Callable[..., Seen], models: Path, tmp_path: Path, name: str
 ) -> None:

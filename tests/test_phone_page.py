@@ -59,7 +59,7 @@ def nearest_of(film: Path, frame: np.ndarray) -> tuple[float, np.ndarray]:
             best = (gap, rgb)
 
 
-@pytest.mark.parametrize(("model", "mean"), [(FLOAT16, 1e-4), (INT8, 1e-4)])
+@pytest.mark.parametrize(("model", "mean"), [pytest.param(FLOAT16, 1e-4, marks=pytest.mark.exhaustive), (INT8, 1e-4)])
 def test_live_scores_are_pythons_on_the_same_frames(
     open_page: Callable[..., Seen], film: Path, model: str, mean: float
 ) -> None:
@@ -109,7 +109,13 @@ def without_vectors(page: Page) -> dict[str, Asset]:
     return damaged
 
 
-@pytest.mark.parametrize("change", [None, without_vectors], ids=["WebAssembly", "JavaScript"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(None, id="WebAssembly"),
+        pytest.param(without_vectors, id="JavaScript", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_frames_above_the_longest_edge_score_as_in_python(
     started: Any, tmp_path: Path, change: Callable[[Page], dict[str, Asset]] | None
 ) -> None:
@@ -344,10 +350,10 @@ def test_after_the_first_visit_it_can_be_installed_and_works_without_a_network(b
     seen.context.close()
 
 
-def test_two_hundred_photographs_at_once_leave_the_page_responsive(
+def test_a_hundred_photographs_at_once_leave_the_page_responsive(
     open_page: Callable[..., Seen], tmp_path: Path
 ) -> None:
-    for i in range(200):
+    for i in range(100):
         with Image.open(PHOTOS / "china.jpg") as image:
             image.crop((i, i, i + 220, i + 180)).save(tmp_path / f"{i:03}.jpg", quality=85)
     seen = open_page()
@@ -362,7 +368,7 @@ def test_two_hundred_photographs_at_once_leave_the_page_responsive(
     records = seen.photographs(sorted(tmp_path.glob("*.jpg")))
     took = monotonic() - began
     late = seen.page.evaluate("window.late") / 1000
-    print(f"200 photographs in {took:.1f} s, the page at most {1000 * late:.0f} ms late")
-    assert len(records) == len({record["name"] for record in records}) == 200
+    print(f"100 photographs in {took:.1f} s, the page at most {1000 * late:.0f} ms late")
+    assert len(records) == len({record["name"] for record in records}) == 100
     assert all(record["error"] is None for record in records)
     assert late < took / 10

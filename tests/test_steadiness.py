@@ -39,19 +39,22 @@ def mean_of(scorer: Scorer, picture: bytes | NDArray[np.uint8]) -> float:
     return mean
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_the_score_stands_still_over_sizes_and_still_sees_a_misfocus(model: str, originals: list[Image.Image]) -> None:
-    scorer = open_scorer(model, 1)
-    spreads, changes = [], []
+def test_the_score_stands_still_over_sizes_and_still_sees_a_misfocus(originals: list[Image.Image]) -> None:
+    scorers = {model: open_scorer(model, 1) for model in MODELS}
+    spreads: dict[str, list[float]] = {model: [] for model in MODELS}
+    changes: dict[str, list[float]] = {model: [] for model in MODELS}
     for image in originals:
-        spreads.append(np.std([mean_of(scorer, np.asarray(at_width(image, width))) for width in WIDTHS]))
-        sharp = at_width(image, 4000)
-        soft = sharp.filter(ImageFilter.GaussianBlur(0.0015 * 4000))
-        changes.append(mean_of(scorer, np.asarray(soft)) - mean_of(scorer, np.asarray(sharp)))
+        sized = {width: np.asarray(at_width(image, width)) for width in WIDTHS}
+        soft = np.asarray(Image.fromarray(sized[4000]).filter(ImageFilter.GaussianBlur(0.0015 * 4000)))
+        for model, scorer in scorers.items():
+            means = {width: mean_of(scorer, pixels) for width, pixels in sized.items()}
+            spreads[model].append(float(np.std([*means.values()])))
+            changes[model].append(mean_of(scorer, soft) - means[4000])
     assert len(originals) == 3
-    assert np.mean(spreads) <= 0.02
-    assert max(spreads) <= 0.03
-    assert max(changes) < -0.3  # without the step -.36 to -.98 on these three
+    for model in MODELS:
+        assert np.mean(spreads[model]) <= 0.02
+        assert max(spreads[model]) <= 0.03
+        assert max(changes[model]) < -0.3  # without the step -.36 to -.98 on these three
 
 
 def variants(image: Image.Image) -> Iterator[bytes]:
@@ -60,11 +63,10 @@ def variants(image: Image.Image) -> Iterator[bytes]:
     exif[0x0112] = 6
     for longest in (6000, 4000):
         sized = at_width(image, longest)
-        for how in ({"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}, {"progressive": True}, {"quality": 75}):
+        for how in ({"subsampling": 0}, {"progressive": True}, {"quality": 75}):
             yield encoded(sized, **how)
-        yield encoded(sized.convert("CMYK"))
-        yield encoded(sized.convert("L"))
-        yield encoded(sized.transpose(Image.Transpose.ROTATE_90), exif=exif)
+        yield encoded(sized.convert("CMYK" if longest == 6000 else "L"))
+    yield encoded(sized.transpose(Image.Transpose.ROTATE_90), exif=exif)
 
 
 def encoded(image: Image.Image, **how: object) -> bytes:
@@ -76,7 +78,7 @@ def encoded(image: Image.Image, **how: object) -> bytes:
 def test_a_jpeg_at_a_dct_scale_scores_nearly_as_in_full(originals: list[Image.Image]) -> None:
     scaled, exact = (open_scorer(MODELS[1], 1, exact=exact) for exact in (False, True))
     gaps = [abs(mean_of(scaled, jpeg) - mean_of(exact, jpeg)) for image in originals for jpeg in variants(image)]
-    assert len(gaps) == 48
+    assert len(gaps) == 27
     assert min(gaps) < max(gaps)
     assert np.mean(gaps) <= 0.008  # .006 measured
     assert np.quantile(gaps, 0.99) <= 0.03  # .024 measured
