@@ -67,7 +67,7 @@ def boards(results: Path) -> list[Line]:
     for line in _lines(results / "latency.jsonl"):
         if line["case"] == "invoke" and not line.get("quick"):
             machine = line["machine"]
-            key = (machine["board"], *machine["instructions"], line["model"].partition("@")[0], line["threads"])
+            key = (machine["board"], *machine.get("instructions", ()), line["model"].partition("@")[0], line["threads"])
             latest[key] = line
     kept = ("model", "threads", "n", "p50", "p90", "p99", "date", "machine", "versions")
     return [{name: line[name] for name in kept} for line in latest.values()]
@@ -190,6 +190,8 @@ def repeats(found: dict[str, list[Line]]) -> str:
     ]  # fmt: skip
     noisy = [pair for pair in pairs if abs(pair[3]) > NOISY]
     suites = ", ".join(dict.fromkeys(suite for suite, *_ in pairs))
+    if not pairs:
+        return "No suite has run twice on one machine.\n"
     told = _wrapped(
         f"{len(pairs)} ratios of {suites} were measured in two whole runs on one machine: {len(pairs) - len(noisy)} "
         f"came out within {NOISY:.0%} of the time before. The rest are noisy, and to be read so:"
@@ -213,21 +215,27 @@ def page(found: dict[str, list[Line]]) -> str:
     parts = [(ROOT / "benchmarks" / "page.md").read_text(encoding="utf-8")]
     text = with_tables(parts[0], found)
     parts = [text.rstrip() + "\n"]
-    for suite, lines in found.items():
-        more = [key for key in dict.fromkeys(key for line in lines for key in line)
-                if key not in ABOUT.split() and all(_plain(line.get(key)) for line in lines)]  # fmt: skip
-        rows = [
-            [line["case"], *(line.get(key) for key in more), line.get("unit"),
-             *(line.get(key) for key in ("n", "p50", "p90", "p99"))]
-            for line in lines
-        ]  # fmt: skip
-        headings = ["case", *more, "unit", "n", "p50", "p90", "p99"]
-        filled = [i for i in range(len(headings)) if any(row[i] not in (None, "") for row in rows)]
-        parts.append(
-            f"\n### {suite}\n\n{_where(lines[0])} {_versions(lines[0])}\n\n"
-            + table([headings[i].replace("_", " ") for i in filled], [[row[i] for i in filled] for row in rows])
-        )
+    for suite, of_suite in found.items():
+        parts.append(f"\n### {suite}\n")
+        places = dict.fromkeys(map(_where, of_suite))
+        parts += [_all_of([line for line in of_suite if _where(line) == place]) for place in places]
     return "".join(parts)
+
+
+def _all_of(lines: list[Line]) -> str:
+    """Every measurement of a suite on one machine."""
+    more = [key for key in dict.fromkeys(key for line in lines for key in line)
+            if key not in ABOUT.split() and all(_plain(line.get(key)) for line in lines)]  # fmt: skip
+    rows = [
+        [line["case"], *(line.get(key) for key in more), line.get("unit"),
+         *(line.get(key) for key in ("n", "p50", "p90", "p99"))]
+        for line in lines
+    ]  # fmt: skip
+    headings = ["case", *more, "unit", "n", "p50", "p90", "p99"]
+    filled = [i for i in range(len(headings)) if any(row[i] not in (None, "") for row in rows)]
+    return f"\n{_where(lines[0])} {_versions(lines[0])}\n\n" + table(
+        [headings[i].replace("_", " ") for i in filled], [[row[i] for i in filled] for row in rows]
+    )
 
 
 def plot(found: dict[str, list[Line]]) -> None:
@@ -271,9 +279,10 @@ def _lines(path: Path) -> list[Line]:
 
 
 def _run(line: Line) -> tuple[Any, ...]:
+    if "date" not in line:  # of before the harness: all of them count
+        return (None,)
     machine = line["machine"]
-    board = machine.get("board", machine.get("processor"))
-    return line.get("date"), line.get("commit"), board, *machine.get("instructions", ())
+    return line["date"], line["commit"], machine["board"], *machine.get("instructions", ())
 
 
 def _where(line: Line) -> str:
