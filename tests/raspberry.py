@@ -30,7 +30,6 @@ _PACKAGES = {
     "ai-edge-litert, numpy 1": ("ai-edge-litert", "numpy<2", "opencv-python-headless", *_SHARED),
     "tflite-runtime": ("tflite-runtime", "numpy<2", "opencv-python-headless", *_SHARED),
 }
-RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 _PLATFORMS = ("2_34", "2_28", "2_27", "2_17")
 
 _APT = """\

@@ -500,7 +500,7 @@ def test_what_is_no_checkpoint_is_one_line(tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+@pytest.mark.parametrize("backend", ["jax", pytest.param("tensorflow", marks=EXHAUSTIVE)])
 def test_the_users_keras_environment_does_not_matter(backend: str, tmp_path: Path) -> None:
     network = nested()
     network.save_weights(tmp_path / "weights.weights.h5")
@@ -550,7 +550,13 @@ PUBLISHED: dict[str, tuple[Callable[[], Any], bool]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", PUBLISHED)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=() if kind in {"plain.h5", "rescaling.keras", "nested.keras"} else EXHAUSTIVE)
+        for kind in PUBLISHED
+    ],
+)
 def test_converted_it_gives_the_score_that_keras_gives(kind: str, weights: Path, data: Path, tmp_path: Path) -> None:
     import keras
 

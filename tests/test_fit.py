@@ -273,7 +273,8 @@ def test_an_interruption_saves_the_step_and_the_same_command_goes_on(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", [pytest.param("mixed_bfloat16", marks=pytest.mark.exhaustive), "mixed_float16"])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_the_options_train_and_leave_a_float32_checkpoint(precision: str, photographs: Path, tmp_path: Path) -> None:
     changes = (f"run.precision={precision}", "phase2.ema=0.5", "phase2.weight_decay=0.01", "phase2.warmup=0.5",
                "phase2.schedule=cosine", "phase2.batch_norm=frozen", "phase2.freeze=conv_pw_3_relu", "augment.rare=3",
@@ -337,6 +338,7 @@ print(sum(not loss.is_ready() for loss in losses))
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_jax_has_at_most_two_steps_under_way() -> None:
     pytest.importorskip("jax", reason="needs jax")
     done = subprocess.run(
@@ -347,14 +349,8 @@ def test_jax_has_at_most_two_steps_under_way() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        "MobileNetV3Small",
-        pytest.param("MobileNetV2", marks=pytest.mark.exhaustive),
-        pytest.param("EfficientNetB0", marks=pytest.mark.exhaustive),
-    ],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small", "EfficientNetB0"])
 def test_the_other_networks_train(name: str, photographs: Path, tmp_path: Path) -> None:
     alpha = {"MobileNetV2": 0.35, "EfficientNetB0": 1.0}.get(name, 0.75)
     train(photographs, tmp_path / "run", f"network.architecture={name}", f"network.alpha={alpha}", "phase2.epochs=1")

@@ -172,6 +172,7 @@ def test_red_and_blue_swapped_in_the_preprocessing_is_refused(
     assert {"mae_share", "p99_share", "srcc", "flips"} <= failed(refused)
 
 
+@pytest.mark.exhaustive
 def test_output_rounded_to_256ths_is_refused_where_nobody_divides_by_the_sum(
     float16: bytes, checkpoint: Checkpoint, pixels: Any, verdict: Judge
 ) -> None:
