@@ -31,7 +31,7 @@ RESTARTS_A_MINUTE = 5
 """A worker that dies more often is not restarted for the rest of the minute."""
 START_TIMEOUT_S = 60.0  # until the model is open and threads are measured; a Pi Zero 2 takes ten seconds
 _SLICE_S = 0.25  # how often a wait checks whether it is still wanted
-_RUNS = 7
+_RUNS = 7  # of an inference that is timed
 
 
 class WorkerLost(EdgeNimaError, RuntimeError):
