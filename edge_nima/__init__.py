@@ -19,9 +19,9 @@ if TYPE_CHECKING:
         rating_std,
     )
     from edge_nima.errors import EdgeNimaError
+    from edge_nima.frame import Frame
     from edge_nima.records import ScoreRecord
     from edge_nima.scorer import Scorer, open_scorer
-    from edge_nima.sources import Frame
 
 __version__ = "0.1.0"
 
@@ -44,7 +44,7 @@ _HOME = {
     "Agreement": "agreement",
     "BatchScorer": "batch_scorer",
     "EdgeNimaError": "errors",
-    "Frame": "sources",
+    "Frame": "frame",
     "ScoreRecord": "records",
     "Scorer": "scorer",
     "earth_movers_distance": "distribution",

@@ -16,8 +16,8 @@ from typing import Any
 
 from edge_nima.distribution import as_distribution
 from edge_nima.errors import CardError, reason
-from edge_nima.gate import Verdict
 from edge_nima.pixels import Preprocessing
+from edge_nima.verdict import Verdict
 
 FORMAT = "edge-nima card"
 FORMAT_VERSION = 3

@@ -21,12 +21,12 @@ from edge_nima.card import Card, read_card
 from edge_nima.decode import MAX_MEGAPIXELS, Pixels, check_rgb
 from edge_nima.distribution import moments
 from edge_nima.errors import CardError, ModelError, PictureError, RequestError, printable, reason
+from edge_nima.frame import Frame
 from edge_nima.in_order import in_order
 from edge_nima.interpreter import Interpreter, OpenRuntime, open_runtime
 from edge_nima.names import name_of
 from edge_nima.pixels import read_input, to_input
 from edge_nima.records import ScoreRecord
-from edge_nima.sources import Frame
 from edge_nima.storage import Fetched, fetched_ahead
 
 Picture = str | os.PathLike[str] | bytes | Frame | NDArray[np.uint8]

@@ -6,8 +6,8 @@ usage: watch_listener.py SOURCE [FOLDER]      with FOLDER the best frame of each
 import sys
 
 from edge_nima import EdgeNimaError
+from edge_nima.frame import Frame
 from edge_nima.service import Service, declare
-from edge_nima.sources import Frame
 from edge_nima.watch.events import Listener, Scored, Shot, Status
 
 

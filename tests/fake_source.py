@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edge_nima.errors import SourceError
-from edge_nima.sources import Frame
+from edge_nima.frame import Frame
 
 
 class FakeSource:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from edge_nima.sources import Frame
+from edge_nima.frame import Frame
 from edge_nima.watch import capture as module
 from edge_nima.watch.capture import FIRST_WAIT_S, LONGEST_WAIT_S, Capture, Slot, backoff
 from edge_nima.watch.fault_log import FaultLog

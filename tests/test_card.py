@@ -15,9 +15,9 @@ import pytest
 from edge_nima.card import CARD_FILE, FORMAT, FORMAT_VERSION, LABELS_FILE, Card, associated_files, read_card
 from edge_nima.decode import read_rgb
 from edge_nima.errors import CardError
-from edge_nima.gate import Failure, Verdict
 from edge_nima.pixels import Preprocessing, pixels_sha256, to_input
 from edge_nima.scorer import BUNDLED, load_model
+from edge_nima.verdict import Failure, Verdict
 from fakes import TFLITE, card_dict
 
 BUNDLED_CARD = load_model().card

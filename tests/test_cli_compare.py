@@ -15,10 +15,10 @@ import pytest
 from conftest import PHOTOS
 from edge_nima.cli import run
 from edge_nima.distribution import RATINGS
-from edge_nima.gate import Verdict
 from edge_nima.pixels import Preprocessing
 from edge_nima.records import FileStamp, RecordFile, ScoreRecord
 from edge_nima.scorer import load_model
+from edge_nima.verdict import Verdict
 
 HOW = Preprocessing().describe()
 COMMAND = [sys.executable, "-m", "edge_nima", "compare"]

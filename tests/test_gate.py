@@ -15,9 +15,10 @@ from edge_nima.card import Card
 from edge_nima.comparison import Comparison, compare
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import RequestError
-from edge_nima.gate import RANGES, Failure, Gate, Verdict, judge, load_gate, probe_tolerance, warning
+from edge_nima.gate import RANGES, Gate, judge, load_gate, probe_tolerance
 from edge_nima.people import AgainstPeople, Estimate
 from edge_nima.scorer import load_model
+from edge_nima.verdict import Failure, Verdict, warning
 
 Floats = NDArray[np.float64]
 

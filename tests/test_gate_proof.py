@@ -15,8 +15,9 @@ from edge_nima.agreement import Agreement
 from edge_nima.comparison import compare
 from edge_nima.distribution import mean_rating
 from edge_nima.errors import CalibrationError
-from edge_nima.gate import Verdict, judge, load_gate
+from edge_nima.gate import judge, load_gate
 from edge_nima.scorer import load_model
+from edge_nima.verdict import Verdict
 from edge_nima_convert.calibration import read_calibration
 from edge_nima_convert.calibration_checks import check_pictures, check_repeats
 from edge_nima_convert.conversion import score_pixels

@@ -15,8 +15,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from edge_nima.frame import Frame
 from edge_nima.selection import KeepPolicy
-from edge_nima.sources import Frame
 from edge_nima.watch import keeper as module
 from edge_nima.watch import xmp
 from edge_nima.watch.events import Listener, Shot
@@ -405,7 +405,7 @@ KILLED = """
     from pathlib import Path
     import numpy as np
     from edge_nima.records import ScoreRecord
-    from edge_nima.sources import Frame
+    from edge_nima.frame import Frame
     from edge_nima.watch.events import Scored
     from edge_nima.watch.gallery import Gallery
     from edge_nima.watch.keeper import Keeper

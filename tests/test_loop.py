@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from edge_nima.errors import ModelError
+from edge_nima.frame import Frame
 from edge_nima.selection import KeepPolicy
-from edge_nima.sources import Frame
 from edge_nima.watch import capture as capture_module
 from edge_nima.watch import loop as module
 from edge_nima.watch.events import Listener, Scored, State

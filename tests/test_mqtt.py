@@ -24,10 +24,10 @@ from PIL import Image
 
 from broker import Ear, Mosquitto, eventually, free_port, retained
 from edge_nima.errors import PackageMissing, RequestError
+from edge_nima.frame import Frame
 from edge_nima.outputs import Context, home_assistant, mqtt
 from edge_nima.outputs.mqtt import MqttSettings, open_output
 from edge_nima.records import ScoreRecord
-from edge_nima.sources import Frame
 from edge_nima.watch.events import Counts, Health, Scored, Shot, State, Status
 from edge_nima.watch.gallery import Gallery
 

@@ -18,10 +18,10 @@ from edge_nima.card import Card
 from edge_nima.decode import read_rgb
 from edge_nima.distribution import mean_rating, rating_std
 from edge_nima.errors import CardError, EdgeNimaError, ModelError, PictureError, RequestError
+from edge_nima.frame import Frame
 from edge_nima.pixels import Preprocessing
 from edge_nima.records import ScoreRecord
 from edge_nima.scorer import BUNDLED, Scorer, default_threads, load_model, open_scorer
-from edge_nima.sources import Frame
 from fakes import TFLITE, FakeOpener, answer_by_content, changed, fake_model
 
 PHOTOS = sorted((Path(__file__).parents[1] / "examples" / "photos").glob("*.jpg"))

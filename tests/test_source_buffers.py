@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edge_nima.errors import RequestError
-from edge_nima.sources import BufferPool, Frame
+from edge_nima.frame import Frame
+from edge_nima.sources import BufferPool
 from edge_nima.sources.rotated import TURNS, RotatedSource, turn
 from streams import assert_scene, scene
 

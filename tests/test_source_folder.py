@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from edge_nima.errors import PictureError, SourceError
-from edge_nima.sources import Frame, NothingYet, SourceOptions, open_source
+from edge_nima.frame import Frame
+from edge_nima.sources import NothingYet, SourceOptions, open_source
 from edge_nima.sources import folder as module
 from edge_nima.sources.folder import FolderSource
 from streams import assert_scene, jpeg, scene

@@ -22,7 +22,8 @@ from PIL import Image
 
 from edge_nima.decode import read_rgb
 from edge_nima.errors import PictureError, RequestError, SourceError
-from edge_nima.sources import Frame, NothingYet, SourceOptions, open_source
+from edge_nima.frame import Frame
+from edge_nima.sources import NothingYet, SourceOptions, open_source
 from edge_nima.sources import http as module
 from edge_nima.sources.http import HttpSource
 from streams import assert_scene, ffmpeg_mjpeg, film, http_camera, jpeg, needs, read_until_lost, scene

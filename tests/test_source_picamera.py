@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from edge_nima.errors import PackageMissing, RequestError, SourceError
-from edge_nima.sources import Frame, SourceOptions, open_source, slug
+from edge_nima.frame import Frame
+from edge_nima.sources import SourceOptions, open_source, slug
 from edge_nima.sources.picamera import PicameraSource, yuv420_to_rgb
 from fake_picamera2 import Picamera2, encode, picamera2
 from streams import assert_scene, corners, scene

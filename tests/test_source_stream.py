@@ -11,7 +11,8 @@ import pytest
 
 from conftest import skip_without
 from edge_nima.errors import RequestError, SourceError
-from edge_nima.sources import Frame, SourceOptions, open_source
+from edge_nima.frame import Frame
+from edge_nima.sources import SourceOptions, open_source
 from edge_nima.sources.stream import StreamSource
 from streams import assert_scene, film, free_port, needs, read_until_lost, rtsp_server
 

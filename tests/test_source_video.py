@@ -16,7 +16,8 @@ from PIL import Image
 
 from conftest import alone, resident, skip_without
 from edge_nima.errors import PictureError, SourceError
-from edge_nima.sources import Frame, NothingYet, SourceOptions, open_source
+from edge_nima.frame import Frame
+from edge_nima.sources import NothingYet, SourceOptions, open_source
 from edge_nima.sources import video as module
 from edge_nima.sources.rotated import turn
 from edge_nima.sources.video import VideoSource

@@ -18,8 +18,8 @@ import pytest
 
 from edge_nima import open_scorer
 from edge_nima.errors import ModelError, PictureError
+from edge_nima.frame import Frame
 from edge_nima.scorer import ModelFile, load_model
-from edge_nima.sources import Frame
 from edge_nima.watch import worker as module
 from edge_nima.watch.worker import RESTARTS_A_MINUTE, WorkerLost, WorkerProcess
 

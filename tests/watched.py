@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from edge_nima.distribution import mean_rating, rating_std
+from edge_nima.frame import Frame
 from edge_nima.outputs import Context
 from edge_nima.outputs.web import WebServer, WebSettings
 from edge_nima.records import ScoreRecord
-from edge_nima.sources import Frame
 from edge_nima.watch import xmp
 from edge_nima.watch.events import Counts, Health, Scored, Shot, State, Status
 from edge_nima.watch.gallery import Gallery

@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from edge_nima.frame import Frame
 from edge_nima.records import ScoreRecord
-from edge_nima.sources import Frame
 from edge_nima.watch.events import Listener, Scored, Shot, Status
 from edge_nima.watch.loop import Watcher
 

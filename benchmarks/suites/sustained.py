@@ -20,9 +20,9 @@ import edge_nima.service
 from benchmarks.harness import Bench, alone
 from benchmarks.page_viewer import free_port, viewer
 from benchmarks.suites.watch import FILM, service, workers
+from edge_nima.frame import Frame
 from edge_nima.records import ScoreRecord
 from edge_nima.scorer import load_model
-from edge_nima.sources import Frame
 from edge_nima.sustained import sustained
 from edge_nima.watch.events import Scored
 from edge_nima.watch.worker import WorkerProcess, inference_times

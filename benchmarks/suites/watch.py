@@ -20,10 +20,10 @@ import edge_nima.service
 from benchmarks.harness import EDGE_NIMA, Bench, alone, measured_process, median, processes_in_turn
 from benchmarks.page_viewer import free_port, viewer
 from edge_nima import open_scorer
+from edge_nima.frame import Frame
 from edge_nima.measuring import percentiles, ratio
 from edge_nima.records import ScoreRecord
 from edge_nima.service import Service, declare
-from edge_nima.sources import Frame
 from edge_nima.watch.events import Listener, Scored
 from edge_nima.watch.records import Records
 from edge_nima.watch.units import utc_text

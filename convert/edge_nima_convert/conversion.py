@@ -20,7 +20,7 @@ from edge_nima.card import Card
 from edge_nima.comparison import Comparison, LayerError, compare
 from edge_nima.decode import Pixels
 from edge_nima.errors import CalibrationError, CheckpointError, RequestError
-from edge_nima.gate import Gate, Verdict, judge, load_gate, probe_tolerance
+from edge_nima.gate import Gate, judge, load_gate, probe_tolerance
 from edge_nima.interpreter import Interpreter
 from edge_nima.names import name_of
 from edge_nima.photographs import find_photographs
@@ -28,6 +28,7 @@ from edge_nima.pixels import Preprocessing
 from edge_nima.records import ScoreRecord
 from edge_nima.registry import locate
 from edge_nima.scorer import load_model
+from edge_nima.verdict import Verdict
 from edge_nima_convert.calibration import Calibration, read_calibration
 from edge_nima_convert.evaluation import EvaluationSet, read_evaluation, write_reference
 from edge_nima_convert.output import Files, Work, make_folder, write

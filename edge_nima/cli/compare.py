@@ -14,7 +14,8 @@ from edge_nima.errors import RequestError, printable
 
 if TYPE_CHECKING:
     from edge_nima.comparison import Comparison
-    from edge_nima.gate import Gate, Verdict
+    from edge_nima.gate import Gate
+    from edge_nima.verdict import Verdict
 
 FAILED = 1
 

@@ -30,7 +30,7 @@ ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Pro
 
 def warn_of_gate(card: Card) -> None:
     """One line on stderr when the model's card says that it failed its gate."""
-    from edge_nima.gate import warning
+    from edge_nima.verdict import warning
 
     told = warning(card.gate)
     if told:

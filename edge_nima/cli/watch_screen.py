@@ -12,7 +12,7 @@ from typing import Any, Self
 from edge_nima.cli.options import bars
 from edge_nima.cli.sinks import put_out
 from edge_nima.errors import OutputError
-from edge_nima.sources import Frame
+from edge_nima.frame import Frame
 from edge_nima.watch.events import Listener, Scored, Status
 from edge_nima.watch.records import format_scored
 from edge_nima.watch.units import duration_text

@@ -147,8 +147,8 @@ def runtime() -> dict[str, Any]:
 def model(path: str | None, card: str | None) -> dict[str, Any]:
     """Open a model, run its golden probes, and time an inference, milliseconds, with 1, 2, ... threads."""
     from edge_nima.check import check_model
-    from edge_nima.gate import warning
     from edge_nima.scorer import default_threads, load_model
+    from edge_nima.verdict import warning
     from edge_nima.watch.worker import inference_time
 
     _say(stage="opening the model")

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 from edge_nima.errors import PackageMissing, RequestError, printable, reason
+from edge_nima.frame import Frame
 from edge_nima.outputs import Context, home_assistant
-from edge_nima.sources import Frame
 from edge_nima.watch.events import Health, Listener, Scored, Shot, State, Status
 from edge_nima.watch.settings import Section, duration, flag, number, text
 from edge_nima.watch.units import utc_text

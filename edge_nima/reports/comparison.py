@@ -15,7 +15,6 @@ import numpy as np
 from edge_nima.agreement import FLIP_AT, LEVEL
 from edge_nima.comparison import BIN_WIDTH, Comparison, LayerError, why_undefined
 from edge_nima.distribution import mean_rating
-from edge_nima.gate import Verdict
 from edge_nima.people import AgainstPeople, PeoplePart
 from edge_nima.reports import plots
 from edge_nima.reports.model import (
@@ -42,6 +41,7 @@ from edge_nima.reports.model import (
 )
 from edge_nima.reports.pages import need_report, page, write_page
 from edge_nima.reports.thumbnails import thumbnails
+from edge_nima.verdict import Verdict
 
 FORMAT = "edge-nima comparison"
 FORMAT_VERSION = 1

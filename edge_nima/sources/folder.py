@@ -17,8 +17,9 @@ import numpy as np
 
 from edge_nima.decode import photograph_suffixes, read_rgb
 from edge_nima.errors import PictureError, SourceError, printable, reason
+from edge_nima.frame import Frame
 from edge_nima.photographs import LeftOut, is_skipped, looks_like_one
-from edge_nima.sources import Frame, NothingYet, SourceOptions, slug
+from edge_nima.sources import NothingYet, SourceOptions, slug
 
 log = logging.getLogger("edge_nima.sources")
 

@@ -20,7 +20,8 @@ from PIL import Image
 
 from edge_nima.decode import read_rgb
 from edge_nima.errors import PictureError, RequestError, SourceError, reason
-from edge_nima.sources import Frame, NothingYet, SourceOptions, address_label, split_address, without_password
+from edge_nima.frame import Frame
+from edge_nima.sources import NothingYet, SourceOptions, address_label, split_address, without_password
 from edge_nima.sources.stream import PORTS, StreamSource, connect, why_not
 
 ORDER = 2

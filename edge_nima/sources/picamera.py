@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_nima.errors import PackageMissing, SourceError, reason
-from edge_nima.sources import BufferPool, Frame, SourceOptions, import_extra, slug
+from edge_nima.frame import Frame
+from edge_nima.sources import BufferPool, SourceOptions, import_extra, slug
 from edge_nima.sources.v4l2 import Camera
 
 _FORMATS = {"main": "BGR888", "lores": "YUV420"}

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_nima.errors import RequestError
-from edge_nima.sources import BufferPool, Frame, Source
+from edge_nima.frame import Frame
+from edge_nima.sources import BufferPool, Source
 
 TURNS = (0, 90, 180, 270)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from edge_nima.decode import photograph_suffixes, read_rgb
 from edge_nima.errors import PictureError, RequestError, SourceError, printable, reason
+from edge_nima.frame import Frame
 from edge_nima.photographs import find_photographs
-from edge_nima.sources import Frame, SourceOptions, slug
+from edge_nima.sources import SourceOptions, slug
 
 ORDER = 9
 POSSIBLE = "photographs"

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_nima.errors import PictureError, RequestError, SourceError, reason
+from edge_nima.frame import Frame
 from edge_nima.sources import (
     BufferPool,
-    Frame,
     SourceOptions,
     address_label,
     import_extra,

@@ -19,7 +19,8 @@ import numpy as np
 
 from edge_nima.decode import read_rgb
 from edge_nima.errors import PictureError, SourceError, printable, reason
-from edge_nima.sources import BufferPool, Frame, SourceOptions, import_extra, slug
+from edge_nima.frame import Frame
+from edge_nima.sources import BufferPool, SourceOptions, import_extra, slug
 
 ORDER = 0
 POSSIBLE = "0 or /dev/video0"

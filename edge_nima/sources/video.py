@@ -12,7 +12,8 @@ from PIL import Image, UnidentifiedImageError
 
 from edge_nima.decode import photograph_suffixes
 from edge_nima.errors import PictureError, SourceError, printable, reason
-from edge_nima.sources import BufferPool, Frame, NothingYet, SourceOptions, slug
+from edge_nima.frame import Frame
+from edge_nima.sources import BufferPool, NothingYet, SourceOptions, slug
 from edge_nima.sources.stream import Decoder, can_decode, import_av
 
 ORDER = 4

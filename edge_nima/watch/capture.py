@@ -9,7 +9,8 @@ from collections.abc import Callable
 from time import monotonic
 
 from edge_nima.errors import EdgeNimaError, PictureError, SourceError, reason
-from edge_nima.sources import Frame, NothingYet, Source
+from edge_nima.frame import Frame
+from edge_nima.sources import NothingYet, Source
 from edge_nima.watch.fault_log import FaultLog
 
 log = logging.getLogger("edge_nima.watch")

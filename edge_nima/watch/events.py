@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from edge_nima.frame import Frame
 from edge_nima.records import ScoreRecord
-from edge_nima.sources import Frame
 
 
 class State(StrEnum):

@@ -14,9 +14,10 @@ import numpy as np
 
 from edge_nima.decode import Pixels
 from edge_nima.errors import OutputError, reason
+from edge_nima.frame import Frame
 from edge_nima.selection import TIE, Candidate, KeepPolicy, by_sharpness, choose
 from edge_nima.similarity import hamming, perceptual_hash, sharpness
-from edge_nima.sources import BufferPool, Frame
+from edge_nima.sources import BufferPool
 from edge_nima.watch.events import Listener, Scored
 from edge_nima.watch.fault_log import FaultLog
 from edge_nima.watch.gallery import Gallery, label_in_names

@@ -12,9 +12,10 @@ from time import monotonic, time
 from typing import Protocol
 
 from edge_nima.errors import EdgeNimaError, printable, reason
+from edge_nima.frame import Frame
 from edge_nima.records import ScoreRecord
 from edge_nima.similarity import StillDetector
-from edge_nima.sources import Frame, Source
+from edge_nima.sources import Source
 from edge_nima.watch.capture import Capture, Slot
 from edge_nima.watch.events import Counts, Health, Listener, Scored, State, Status
 from edge_nima.watch.fault_log import FaultLog

@@ -21,11 +21,11 @@ import numpy as np
 
 from edge_nima.decode import Pixels, check_rgb
 from edge_nima.errors import EdgeNimaError, ModelError, reason
+from edge_nima.frame import Frame
 from edge_nima.interpreter import Interpreter
 from edge_nima.pixels import Preprocessing, to_input
 from edge_nima.records import ScoreRecord
 from edge_nima.scorer import ModelFile, default_threads, scored
-from edge_nima.sources import Frame
 
 RESTARTS_A_MINUTE = 5
 """A worker that dies more often is not restarted for the rest of the minute."""

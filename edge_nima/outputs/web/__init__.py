@@ -19,12 +19,12 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from edge_nima.errors import PackageMissing, RequestError, printable
+from edge_nima.frame import Frame
 from edge_nima.outputs import Context
 from edge_nima.outputs.web.app import Pages
 from edge_nima.outputs.web.feed import StatusFeed
 from edge_nima.outputs.web.listening import listen, serve, server_config
 from edge_nima.outputs.web.security import TokenAuth, base_path
-from edge_nima.sources import Frame
 from edge_nima.watch.events import Listener, Scored, Shot, Status
 from edge_nima.watch.settings import Section, number, text
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from edge_nima.frame import Frame
 from edge_nima.outputs import Context
-from edge_nima.sources import Frame
 from edge_nima.watch.events import Scored
 from edge_nima.watch.fault_log import FaultLog
 
