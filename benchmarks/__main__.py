@@ -27,11 +27,16 @@ def main() -> int:
     if args.suites == ["report"]:
         from benchmarks.report import write_report
 
-        write_report(args.results)
+        try:
+            write_report(args.results)
+        except Missing as error:
+            print(f"== report left out: {error}", file=sys.stderr)
+            return 1
         return 0
     unknown = set(args.suites) - set(SUITES)
     if unknown:
-        parser.error(f"no suite {', '.join(sorted(unknown))}; possible: report, {', '.join(SUITES)}")
+        alone = "report, by itself" if "report" in unknown else "report"
+        parser.error(f"no suite {', '.join(sorted(unknown))}; possible: {alone}, {', '.join(SUITES)}")
     chosen = args.suites or [name for name in SUITES if not getattr(_module(name), "LONG", False)]
     bench, failed = Bench(quick=args.quick, results=args.results), 0
     for name in chosen:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import ROOT
+from benchmarks.harness import ROOT, Missing
 from edge_nima.bench import BOARDS
 
 Line = dict[str, Any]
@@ -22,6 +22,7 @@ NAMES = {
 CASE = ("case", "model", "peer", "variant", "size", "workers", "threads", "unit")
 """What tells one measurement of a suite from another."""
 RATIOS = ("to_invoke", "rate_to_ours", "time_to_ours", "memory_to_ours")
+NEEDED, BESIDE_KERAS = ("agreement", "latency", "recipes", "start", "throughput"), ("start", "throughput")
 NOISY = 0.1
 """A ratio that moves by more from run to run is noisy."""
 
@@ -30,11 +31,22 @@ def write_report(results: Path) -> None:
     """Write everything that is made of the results in a folder.
 
     The last run of each suite counts: the lines of the same date, commit and machine as the last one that is not quick.
+
+    Raises:
+        Missing: a suite that the tables need was not run, or a line is damaged. Then nothing is written.
     """
     found = read_results(results)
-    PAGE.write_text(page(found), encoding="utf-8")
-    README.write_text(with_tables(README.read_text(encoding="utf-8"), found), encoding="utf-8")
-    BOARDS.write_text("".join(json.dumps(line) + "\n" for line in boards(results)), encoding="utf-8")
+    absent = [name for name in NEEDED if name not in found]
+    absent += [f"{name} with Keras" for name in BESIDE_KERAS if name in found and not _has_keras(found[name])]
+    if absent:
+        raise Missing(f"results of {', '.join(absent)} in '{results}': python -m benchmarks {' '.join(NEEDED)}")
+    texts = {
+        PAGE: page(found),
+        README: with_tables(README.read_text(encoding="utf-8"), found),
+        BOARDS: "".join(json.dumps(line) + "\n" for line in boards(results)),
+    }
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
     plot(found)
 
 
@@ -274,8 +286,18 @@ def plot(found: dict[str, list[Line]]) -> None:
     plt.close(figure)
 
 
+def _has_keras(lines: Iterable[Line]) -> bool:
+    return any(line.get("peer") == "idealo_keras" for line in lines)
+
+
 def _lines(path: Path) -> list[Line]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            raise Missing(f"whole lines of JSON: line {number} of '{path}' is none; take it out") from None
+    return found
 
 
 def _run(line: Line) -> tuple[Any, ...]:

@@ -37,6 +37,25 @@ def test_every_result_names_its_suite_and_machine() -> None:
             assert not line.get("quick")
 
 
+def test_a_report_of_results_that_lack_something_says_what_and_writes_nothing(tmp_path: Path) -> None:
+    def told() -> str:
+        done = benchmarks("report", "--results", str(tmp_path))
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1
+        return done.stderr
+
+    before = [(path, path.stat().st_mtime_ns) for path in (report.README, report.PAGE, report.PLOT, BOARDS)]
+    assert f"results of agreement, latency, recipes, start, throughput in '{tmp_path}'" in told()
+    for path in RESULTS.glob("*.jsonl"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    start = (RESULTS / "start.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "start.jsonl").write_text("".join(line for line in start if "idealo_keras" not in line))
+    assert "results of start with Keras in" in told()
+    (tmp_path / "start.jsonl").write_text("".join(start)[:-9])
+    assert f"line {len(start)} of '{tmp_path}/start.jsonl' is none" in told()
+    assert [(path, path.stat().st_mtime_ns) for path, _ in before] == before
+
+
 def test_a_suite_that_is_not_there_is_one_line_with_those_that_are() -> None:
     done = benchmarks("speed")
     assert done.returncode == 2
