@@ -272,15 +272,16 @@ def proportions(p: NDArray[np.float64]) -> NDArray[np.float64]:
     Raises:
         ModelError: a value is not finite or negative, or the sum is further from 1 than rounding explains.
     """
-    total = float(p.sum())
-    if not np.isfinite(p).all() or p.min() < -1e-6 or abs(total - 1) > _SUM_TOLERANCE:
+    total, least = float(p.sum()), float(p.min())
+    if not (least >= -1e-6 and abs(total - 1) <= _SUM_TOLERANCE):  # written so that what is not finite is none
         raise ModelError(
-            f"the model's output is not a distribution: it sums to {total:.4g}, smallest value {p.min():.4g}; "
+            f"the model's output is not a distribution: it sums to {total:.4g}, smallest value {least:.4g}; "
             "a NIMA scorer ends in a softmax over ten ratings"
         )
-    rounded = np.maximum(p, 0)  # a rounding error below 0 is no share of anybody
-    result: NDArray[np.float64] = rounded / rounded.sum()
-    return result
+    if least < 0:  # a rounding error below 0 is no share of anybody
+        p = np.maximum(p, 0)
+        total = float(p.sum())
+    return p / total
 
 
 def _input_table(details: dict[str, Any], how: Preprocessing) -> NDArray[Any] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
@@ -377,6 +378,15 @@ def _where(width: int, height: int, how: Preprocessing) -> tuple[NDArray[np.intp
     return _centres(top, bottom, how.height), columns
 
 
+class _Kept(threading.local):
+    """Of each thread: the rows of a frame that are looked at. Made anew they cost a page fault each 4 KiB."""
+
+    rows: Pixels = np.empty((0, 0, 3), np.uint8)
+
+
+_KEPT = _Kept()
+
+
 def _pick(rgb: Pixels, how: Preprocessing, out: Pixels | None) -> Pixels:
     height, width = rgb.shape[:2]
     if out is None:
@@ -384,7 +394,12 @@ def _pick(rgb: Pixels, how: Preprocessing, out: Pixels | None) -> Pixels:
     rows, samples = _where(width, height, how)
     # Whole rows, then single bytes: NumPy has a loop of its own for bytes, none for pixels of three. In mode "raise"
     # `out` would be buffered.
-    picked = rgb[rows].reshape(how.height, -1)
+    if rgb.flags.c_contiguous:
+        if _KEPT.rows.shape != (how.height, width, 3):
+            _KEPT.rows = np.empty((how.height, width, 3), np.uint8)
+        picked = rgb.take(rows, axis=0, out=_KEPT.rows, mode="clip").reshape(how.height, -1)
+    else:  # of which `take` would copy the whole
+        picked = rgb[rows].reshape(how.height, -1)
     if out.flags.c_contiguous:
         picked.take(samples, axis=1, out=out.reshape(how.height, -1), mode="clip")
     else:

@@ -596,6 +596,15 @@ def test_strides_do_not_matter(view: str, name: str) -> None:
     assert np.array_equal(rgb, before)
 
 
+def test_threads_that_pick_at_once_pick_from_their_own_frames() -> None:
+    def picked(level: int) -> set[int]:
+        frame = np.full((480, 640, 3), level, np.uint8)
+        return {found for _ in range(200) for found in np.unique(to_input(frame, Preprocessing())).tolist()}
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(picked, range(4))) == [{0}, {1}, {2}, {3}]
+
+
 @pytest.mark.parametrize("name", ["nearest", "lanczos"])
 def test_a_model_that_wants_blue_first_gets_it(name: str) -> None:
     rgb, antialias = noise(100, 90), name != "nearest"
