@@ -46,13 +46,19 @@ def run(bench: Bench) -> None:
 
 
 def overhead(bench: Bench) -> None:
-    """`--engine ray` beside `--jobs 2` without an engine, in turn."""
+    """`--engine ray` beside `--jobs 2` without an engine, in turn: Ray started for it, and a cluster that runs."""
     with _photographs(bench, 20_000) as (folder, scratch):
-        times: dict[str, list[float]] = {"jobs 2": [], "ray": []}
+        times: dict[str, list[float]] = {"jobs 2": [], "ray": [], "ray, a cluster that runs": []}
         for number in range(bench.rounds(2, 1)):
-            times["jobs 2"].append(_seconds(_score(folder, "--jobs", "2", "--output", scratch / f"{number}.jsonl")))
-            times["ray"].append(_seconds(_on_ray(folder, "--output", scratch / f"{number}")))
-        _keep_both(bench, "overhead", times, folder)
+            for way, values in times.items():
+                output = scratch / f"{way} {number}"
+                with _cluster() if "runs" in way else contextlib.nullcontext() as address:
+                    on = ["--address", address] if address else []
+                    command = _on_ray(folder, "--output", output, *on)
+                    if way == "jobs 2":
+                        command = _score(folder, "--jobs", "2", "--format", "jsonl", "--output", output)
+                    values.append(_seconds(command))
+        _keep_all(bench, "overhead", times, folder)
 
 
 def workers(bench: Bench) -> None:
@@ -64,7 +70,7 @@ def workers(bench: Bench) -> None:
                 jobs = str(cores.count(",") + 1)
                 command = _on_ray(folder, "--jobs", jobs, "--output", scratch / f"{way}{number}")
                 values.append(_seconds(command, cores))
-        _keep_both(bench, "workers", times, folder)
+        _keep_all(bench, "workers", times, folder)
 
 
 def node(bench: Bench) -> None:
@@ -257,12 +263,27 @@ def _seconds(command: list[str], cores: str = "0,1") -> float:
     return measured_process(command, cores)[0]
 
 
-def _keep_both(bench: Bench, case: str, times: dict[str, list[float]], folder: Path) -> None:
-    """Of two ways, the second with its ratio to the first."""
-    first, second = times
-    count = len(find_photographs([str(folder)]))
-    bench.keep(case, times[first], "s", of=first, photographs=count)
-    bench.keep(case, times[second], "s", of=second, photographs=count, to=first, ratio=ratio(times, second, first))
+def _keep_all(bench: Bench, case: str, times: dict[str, list[float]], folder: Path) -> None:
+    """Of several ways, those after the first with their ratio to it."""
+    first, count = next(iter(times)), len(find_photographs([str(folder)]))
+    for way, seconds in times.items():
+        against = {"to": first, "ratio": ratio(times, way, first)} if way != first else {}
+        bench.keep(case, seconds, "s", of=way, photographs=count, **against)
+
+
+@contextlib.contextmanager
+def _cluster() -> Iterator[str]:
+    """A Ray cluster of this machine's two cores that runs: its address."""
+    _need_ray()
+    from ray.cluster_utils import Cluster
+
+    with patch.dict(os.environ, ENVIRONMENT):
+        cluster = Cluster()
+        cluster.add_node(num_cpus=2, include_dashboard=False)
+        try:
+            yield cluster.address
+        finally:
+            cluster.shutdown()
 
 
 def _files(bench: Bench) -> list[Path]:
