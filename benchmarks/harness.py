@@ -147,6 +147,11 @@ def alone(function: Callable[..., Any], *arguments: Any) -> Any:
         return pool.submit(function, *arguments).result()
 
 
+def resident(pid: int | str = "self") -> int:
+    """Memory that a process holds now, bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def peak_mib() -> float:
     """Peak resident memory of this process, MiB."""
     # Not ru_maxrss: a child begins with its parent's.

@@ -39,7 +39,8 @@ def write_report(results: Path) -> None:
     absent = [name for name in NEEDED if name not in found]
     absent += [f"{name} with Keras" for name in BESIDE_KERAS if name in found and not _has_keras(found[name])]
     if absent:
-        raise Missing(f"results of {', '.join(absent)} in '{results}': python -m benchmarks {' '.join(NEEDED)}")
+        run = f"python -m benchmarks {' '.join(NEEDED)} --results '{results}'"
+        raise Missing(f"needs results of {', '.join(absent)}, '{results}' has none: {run}")
     texts = {
         PAGE: page(found),
         README: with_tables(README.read_text(encoding="utf-8"), found),
@@ -296,7 +297,7 @@ def _lines(path: Path) -> list[Line]:
         try:
             found.append(json.loads(line))
         except ValueError:
-            raise Missing(f"whole lines of JSON: line {number} of '{path}' is none; take it out") from None
+            raise Missing(f"line {number} of '{path}' is no JSON: take it out") from None
     return found
 
 

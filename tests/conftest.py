@@ -6,11 +6,9 @@ import functools
 import os
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -37,20 +35,6 @@ TENSORFLOW = {
 """Modules whose tests start TensorFlow in their own process."""
 
 LONGEST = ("gate_proof", "fit", "train_container", "emulated_pi", "faults", "convert", "cli_convert", "quantise")
-
-
-T = TypeVar("T")
-
-
-def alone(function: Callable[..., T], *arguments: object) -> T:
-    """What the function returns in a new process: its memory does not depend on the tests that ran before it here."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(function, *arguments).result()
-
-
-def resident() -> int:
-    """Memory of this process, bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def skip_without(package: str, of: str) -> None:

@@ -45,14 +45,14 @@ def test_a_report_of_results_that_lack_something_says_what_and_writes_nothing(tm
         return done.stderr
 
     before = [(path, path.stat().st_mtime_ns) for path in (report.README, report.PAGE, report.PLOT, BOARDS)]
-    assert f"results of agreement, latency, recipes, start, throughput in '{tmp_path}'" in told()
+    assert f"needs results of agreement, latency, recipes, start, throughput, '{tmp_path}' has none: python" in told()
     for path in RESULTS.glob("*.jsonl"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     start = (RESULTS / "start.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "start.jsonl").write_text("".join(line for line in start if "idealo_keras" not in line))
-    assert "results of start with Keras in" in told()
+    assert "needs results of start with Keras" in told()
     (tmp_path / "start.jsonl").write_text("".join(start)[:-9])
-    assert f"line {len(start)} of '{tmp_path}/start.jsonl' is none" in told()
+    assert f"line {len(start)} of '{tmp_path}/start.jsonl' is no JSON" in told()
     assert [(path, path.stat().st_mtime_ns) for path, _ in before] == before
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import alone, resident, skip_without
+from benchmarks.harness import alone, resident
+from conftest import skip_without
 from edge_nima.errors import PictureError, SourceError
 from edge_nima.frame import Frame
 from edge_nima.sources import NothingYet, SourceOptions, open_source

@@ -13,7 +13,8 @@ from time import monotonic, sleep
 
 import pytest
 
-from conftest import alone, resident, skip_without
+from benchmarks.harness import alone, resident
+from conftest import skip_without
 from edge_nima.outputs.web.listening import PATIENCE_S
 from watched import Watched, served
 from watched import until as wait_until

@@ -17,7 +17,7 @@ from unittest.mock import patch
 import numpy as np
 
 import edge_nima.service
-from benchmarks.harness import Bench, alone
+from benchmarks.harness import Bench, alone, resident
 from benchmarks.page_viewer import free_port, viewer
 from benchmarks.suites.watch import FILM, service, workers
 from edge_nima.frame import Frame
@@ -77,8 +77,8 @@ def _soak(film: str, frames: int, real: int) -> dict[str, Any]:
         nonlocal scored
         scored += 1
         if scored % EVERY == 0:
-            resident = sum(map(_resident_mb, ("self", *workers())))
-            seen.append((resident, len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))))
+            held_mb = sum(map(resident, ("self", *workers()))) / 1e6
+            seen.append((held_mb, len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))))
 
     with contextlib.ExitStack() as around:
         folder = Path(around.enter_context(tempfile.TemporaryDirectory()))
@@ -104,11 +104,6 @@ def _soak(film: str, frames: int, real: int) -> dict[str, Any]:
         "threads_first": first[2], "threads_last": last[2],
         "mb_every_tenth": [round(mb, 1) for mb, _, _ in seen[:: max(1, len(seen) // 10)]],
     }  # fmt: skip
-
-
-def _resident_mb(pid: int | str) -> float:
-    """Resident memory of a process, 10^6 bytes."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 @contextlib.contextmanager
