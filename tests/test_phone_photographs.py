@@ -252,10 +252,16 @@ def test_photographs_with_a_model_beside_them_are_scored_and_the_model_is_left_o
     assert "Left out other.tflite" in seen.text("#drop-said")
     assert {record["model"].partition("@")[0] for record in exported(seen, tmp_path)} == {INT8}
     assert seen.page.input_value("#model-choice") == f"{INT8}.tflite"
+    dropped(seen, c__jpg=content[2], notes__txt=b"no photograph")
+    seen.until("document.querySelectorAll('#shots li').length === 3")
+    assert seen.text("#drop-said") == "Left out notes.txt: no photograph."
+    dropped(seen, c__jpg=content[2], notes__txt=b"no photograph", more__txt=b"neither", film__mp4=b"nor this")
+    seen.until("document.querySelector('#drop-said').textContent.includes('and 2 more: no photographs.')")
     dropped(seen, notes__txt=b"no photograph", more__txt=b"neither")
     seen.until("document.querySelector('#drop-said').textContent.startsWith('No photographs')")
     dropped(seen, c__jpg=content[2])
-    seen.until("document.querySelectorAll('#shots li').length === 3")
+    seen.until("!document.querySelector('#drop-said').textContent.startsWith('No photographs')")
+    assert "Left out" not in seen.text("#drop-said")
     assert "No photographs" not in seen.text("#drop-said"), "an old error stands after a good drop"
 
 

@@ -98,7 +98,10 @@ export class PhotographsView {
       const possible = 'Possible: JPEG, PNG, WebP, GIF, BMP, AVIF.';
       return say(at('drop-said'), models.length > 0 ? alone : `No photographs among these files. ${possible}`);
     }
-    say(at('drop-said'), models.length > 0 ? alone : INVITATION);
+    const scored = new Set(photographs);
+    const others = files.filter((file) => !scored.has(file) && !models.includes(file.name)).map(({ name }) => name);
+    const left = [models.length > 0 ? alone : '', leftOut(others)].filter((told) => told !== '');
+    say(at('drop-said'), left.join(' ') || INVITATION);
     this.#notice('');
     void this.#list.add(photographs);
   }
@@ -315,4 +318,12 @@ function newCard({ name, mean, std, distribution }: ScoreRecord, address: string
   );
   Object.assign(item.dataset, { name, mean: String(mean), std: String(std) });
   return item;
+}
+
+/** What is said of files beside photographs; '' where there are none. */
+function leftOut(names: readonly string[]): string {
+  const [first, ...more] = names;
+  if (first === undefined) return '';
+  if (more.length === 0) return `Left out ${first}: no photograph.`;
+  return `Left out ${first} and ${more.length} more: no photographs.`;
 }
